@@ -1,0 +1,134 @@
+"""What callers ask of the use cases, and what they get: plain values, as close to the wire as all three ways in allow.
+
+Fields that a person may write in several forms (tags, times) arrive as written; the use case parses and checks them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from mcp_memory.domain.memory import DEFAULT_STORE, JsonValue, Memory, ScoredMemory
+from mcp_memory.domain.query import Cursor
+
+RawTags: TypeAlias = str | Sequence[str] | None
+"""A list, a comma-separated string, or a JSON array as a string."""
+RawTime: TypeAlias = str | float | None
+"""An ISO date or date-time, UTC seconds, or words ("yesterday", "2 hours ago")."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMemory:
+    """A memory to store. Times and hash are given by import and migration only."""
+
+    content: str
+    tags: RawTags = None
+    memory_type: str | None = None
+    metadata: Mapping[str, JsonValue] = field(default_factory=dict)
+    store: str = DEFAULT_STORE
+    created_at: float | None = None
+    updated_at: float | None = None
+    content_hash: str | None = None
+
+
+class StoreStatus(StrEnum):
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    """The same hash is there. The stored memory is unchanged."""
+    SIMILAR = "similar"
+    """A stored memory means nearly the same (semantic duplicate check)."""
+    INVALID = "invalid"
+    """Bulk store only: this item broke a rule; the others went on."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreResult:
+    """What became of one memory. `memory` is the stored one, new or old; None for INVALID."""
+
+    status: StoreStatus
+    message: str
+    memory: Memory | None
+
+    @property
+    def stored(self) -> bool:
+        return self.status is StoreStatus.STORED
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Which memories: all given conditions hold. `store` "all" or None means every store.
+
+    `time_expr` is a natural-language range ("last week", "in March") on created_at; `after` is inclusive, `before` exclusive.
+    """
+
+    tags: RawTags = None
+    tag_match: str = "any"
+    memory_type: str | None = None
+    after: RawTime = None
+    before: RawTime = None
+    time_expr: str | None = None
+    store: str | None = DEFAULT_STORE
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRequest:
+    """A search; without `query` the newest memories under the conditions. `limit` 1 to 100."""
+
+    query: str | None = None
+    mode: str = "hybrid"
+    conditions: Conditions = Conditions()
+    limit: int = 10
+    similarity_threshold: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SearchAnswer:
+    """Hits, best first. `mode` is "time" or "tag" where no text took part."""
+
+    hits: list[ScoredMemory]
+    mode: str
+    query: str
+    milliseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page, newest first, with the number of all memories under the conditions."""
+
+    memories: list[Memory]
+    total: int
+    next: Cursor | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetAnswer:
+    """What was deleted or, in a dry run, would be. `hashes` names at most 1,000 of them."""
+
+    count: int
+    hashes: list[str]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RecallReport:
+    """recall@k of the index against an exact scan, over sampled memories used as queries."""
+
+    samples: int
+    k: int
+    recall: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Figures about the whole collection."""
+
+    total_memories: int
+    unique_tags: int
+    memories_this_week: int
+    stores: Mapping[str, int]
+    backend: str
+    embedding_model: str
+    embedding_dimension: int
+    disk_data_size: int
