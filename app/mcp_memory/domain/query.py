@@ -30,6 +30,24 @@ class TagMatch(StrEnum):
     ALL = "all"
 
 
+class FacetField(StrEnum):
+    """A field whose values can be counted."""
+
+    TAGS = "tags"
+    MEMORY_TYPE = "memory_type"
+    STORE = "store"
+
+    def values_of(self, memory: Memory) -> tuple[str, ...]:
+        """The field's values of one memory: none where it has no type."""
+        match self:
+            case FacetField.TAGS:
+                return memory.tags
+            case FacetField.MEMORY_TYPE:
+                return () if memory.memory_type is None else (memory.memory_type,)
+            case FacetField.STORE:
+                return (memory.store,)
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryFilter:
     """Conditions that all hold. An empty filter matches everything.

@@ -112,6 +112,33 @@ class ForgetAnswer:
 
 
 @dataclass(frozen=True, slots=True)
+class CleanupReport:
+    """Duplicates that were removed or, in a dry run, would be. `hashes` names at most 1,000 of them."""
+
+    count: int
+    hashes: list[str]
+    dry_run: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedItem:
+    """An item of an import that broke a rule: its position in the call, and why."""
+
+    index: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What became of a batch: new ones, ones that were there (kept as they were), overwritten ones, refused ones."""
+
+    imported: int
+    existed: int
+    overwritten: int
+    rejected: list[RejectedItem]
+
+
+@dataclass(frozen=True, slots=True)
 class RecallReport:
     """recall@k of the index against an exact scan, over sampled memories used as queries."""
 

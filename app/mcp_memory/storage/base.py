@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, ScoredMemory
-from mcp_memory.domain.query import EVERYTHING, Cursor, MemoryFilter, Page, SearchQuery
+from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter, Page, SearchQuery
 
 
 class UpsertMode(StrEnum):
@@ -128,6 +129,16 @@ class BaseStorage(ABC):
     @abstractmethod
     async def tags(self, where: MemoryFilter) -> dict[str, int]:
         """Every tag with the number of matching memories that carry it, most frequent first."""
+
+    async def facet(self, field: FacetField, where: MemoryFilter) -> dict[str, int]:
+        """Every value of a field with the number of matching memories that have it, most frequent first; absent values aside.
+
+        Counted here by reading every match: a backend whose engine counts by index overrides it.
+        """
+        counts: Counter[str] = Counter()
+        async for batch in self.iterate(where):
+            counts.update(value for item in batch for value in field.values_of(item.memory))
+        return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
     @abstractmethod
     async def stats(self) -> StorageStats: ...
