@@ -1,0 +1,120 @@
+"""A lock that the kernel gives back when its holder dies: flock on POSIX, a locked byte on Windows.
+
+The file's content names the holder for messages; only the lock itself decides.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mcp_memory.domain.errors import StorageError
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _LOCKED_BYTE = 0x7FFF_FFFF
+    """Far behind the content, which others must be able to read."""
+else:
+    import fcntl
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What the holder of a lock wrote about itself."""
+
+    pid: int
+    kind: str
+    command: str
+    since: str
+    """UTC, ISO 8601."""
+
+
+class FileLock:
+    """An exclusive lock on a file, held until `release` or the end of every process that shares the descriptor.
+
+    The file is never deleted: two processes could otherwise lock two files of one name. A forked child shares the lock
+    (gunicorn's workers), a spawned one doesn't.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd: int | None = None
+
+    @property
+    def held(self) -> bool:
+        return self._fd is not None
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free. Raises StorageError where the file can't be opened or locked at all."""
+        if self._fd is not None:
+            return True
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            fd = os.open(self.path, flags, 0o600)
+        except OSError as error:
+            raise StorageError(f"Can't open the lock file {self.path}: {error.strerror}.") from error
+        try:
+            _lock(fd)
+        except (BlockingIOError, PermissionError):
+            os.close(fd)
+            return False
+        except OSError as error:
+            os.close(fd)
+            raise StorageError(
+                f"The file system of {self.path} can't lock files ({error.strerror}): keep the store on a local disk."
+            ) from error
+        self._fd = fd
+        return True
+
+    def describe(self, holder: Holder) -> None:
+        """Write who holds the lock into the file."""
+        if self._fd is None:
+            raise RuntimeError(f"{self.path} is not locked by this process")
+        content = json.dumps(asdict(holder)).encode()
+        os.ftruncate(self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        os.write(self._fd, content)
+
+    def release(self) -> None:
+        """Give the lock back, for forked children too. Safe to call twice."""
+        if self._fd is None:
+            return
+        fd, self._fd = self._fd, None
+        with suppress(OSError):
+            _unlock(fd)
+        os.close(fd)
+
+
+def read_holder(path: Path) -> Holder | None:
+    """Who holds (or last held) the lock; None where nobody has written it."""
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return Holder(
+            pid=int(fields["pid"]),
+            kind=str(fields["kind"]),
+            command=str(fields["command"]),
+            since=str(fields["since"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _lock(fd: int) -> None:
+    if sys.platform == "win32":
+        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _unlock(fd: int) -> None:
+    if sys.platform == "win32":
+        os.lseek(fd, _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)
+    else:
+        fcntl.flock(fd, fcntl.LOCK_UN)

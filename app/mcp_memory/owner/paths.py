@@ -1,0 +1,90 @@
+"""Where the owner of a store keeps its lock, its record, its socket and its log."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_memory.domain.errors import StorageError
+
+SOCKET_PATH_BYTES = 100
+"""A Unix socket's path may have 107 bytes on Linux and 103 on macOS."""
+
+OWNER_FILES = frozenset(
+    {"owner.lock", "owner.start", "owner.json", "owner.sock", "owner.log", "owner.log.1", "maintenance.json"}
+)
+"""Names this package uses in a storage folder: a folder that holds nothing else is an empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerPaths:
+    """Files of one storage folder's owner."""
+
+    folder: Path
+
+    @property
+    def lock(self) -> Path:
+        """Held by the owner while it lives."""
+        return self.folder / "owner.lock"
+
+    @property
+    def start(self) -> Path:
+        """Held by whoever is bringing up an owner, so that several clients start one, not several."""
+        return self.folder / "owner.start"
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "owner.json"
+
+    @property
+    def maintenance(self) -> Path:
+        return self.folder / "maintenance.json"
+
+    @property
+    def log(self) -> Path:
+        """What a background owner writes to stderr."""
+        return self.folder / "owner.log"
+
+    def create_folder(self) -> None:
+        """Make the folder (0700) where it is missing; what exists keeps its mode, which the storage checks."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(
+                f"Can't create the storage folder {self.folder}: {error.strerror}.\n"
+                "Set MCP_QDRANT_STORAGE_PATH to a folder that you may write to."
+            ) from error
+
+    def socket(self) -> Path:
+        """The Unix socket's path: in the folder, or in the user's runtime folder where that would be too long."""
+        path = self.folder / "owner.sock"
+        if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
+            return path
+        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+        return _runtime_folder() / f"{digest}.sock"
+
+
+def _runtime_folder() -> Path:
+    """A 0700 folder of this user for sockets. Raises StorageError where another user has taken its name."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")  # the platform's, not one of our settings
+    parent = Path(runtime) if runtime and Path(runtime).is_dir() else None
+    folder = parent / "mcp-memory" if parent else Path(tempfile.gettempdir()) / f"mcp-memory-{_uid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if sys.platform != "win32" and (
+        not stat.S_ISDIR(status.st_mode) or status.st_uid != _uid() or stat.S_IMODE(status.st_mode) & 0o077
+    ):
+        raise StorageError(
+            f"{folder} should be a folder of yours that nobody else can open (0700), and isn't.\n"
+            "Remove it, or set XDG_RUNTIME_DIR to a folder of your own."
+        )
+    return folder
+
+
+def _uid() -> int:
+    return os.getuid() if sys.platform != "win32" else 0
