@@ -32,7 +32,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def check_text(text: object, field: str, *, name: str | None = None, allow_nul: bool = False) -> str:
-    """A text that UTF-8 can hold: no lone surrogates and, unless allowed, no NUL. `name` says in the message which part of a field."""
+    """A text that UTF-8 can hold: no lone surrogates and, unless allowed, no NUL. `name` is what the message calls it."""
     name = name or field
     if not isinstance(text, str):
         raise InvalidInputError(f"{name} must be a text, got {type(text).__name__}.", field=field)
