@@ -1,0 +1,109 @@
+"""Reading a tool's arguments as language models write them: numbers as text, lists as comma strings, null for nothing."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.memories.requests import RawTags, RawTime
+
+
+class Arguments:
+    """The arguments of one call. null, and for filters a blank text, mean "not given".
+
+    Every reader raises InvalidInputError that names the argument; ranges are the use cases' matter.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def text(self, name: str) -> str | None:
+        """A text as it is; None where it isn't given."""
+        value = self._values.get(name)
+        if value is None or isinstance(value, str):
+            return value
+        raise _wrong(name, "a text", value)
+
+    def filled(self, name: str) -> str | None:
+        """A text that narrows something down: None where it isn't given, or blank."""
+        value = self.text(name)
+        return value if value is not None and value.strip() else None
+
+    def required(self, name: str) -> str:
+        """A text that must be given; it may be blank, which is the use case's to judge."""
+        value = self.text(name)
+        if value is None:
+            raise InvalidInputError(f"The argument {name} is required.", field=name)
+        return value
+
+    def integer(self, name: str, default: int) -> int:
+        """A whole number: 5, 5.0 or "5"."""
+        number = self.number(name)
+        if number is None:
+            return default
+        if not math.isfinite(number) or number != int(number):
+            raise _wrong(name, "a whole number", self._values[name])
+        return int(number)
+
+    def number(self, name: str) -> float | int | None:
+        """A number, or a text that spells one."""
+        value = self._values.get(name)
+        if isinstance(value, str):
+            try:
+                value = float(value) if value.strip() else None
+            except ValueError:
+                raise _wrong(name, "a number", value) from None
+        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
+            return value
+        raise _wrong(name, "a number", value)
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """true or false, also as text."""
+        value = self._values.get(name)
+        if isinstance(value, str):
+            value = {"true": True, "false": False, "": None}.get(value.strip().lower(), value)
+        if value is None:
+            return default
+        if isinstance(value, bool):
+            return value
+        raise _wrong(name, "true or false", value)
+
+    def tags(self, name: str) -> RawTags:
+        """A list of texts or a comma-separated text; None where it isn't given or empty."""
+        value = self._values.get(name)
+        if value is None or isinstance(value, str | list):
+            return value or None
+        raise _wrong(name, "a list of texts", value)
+
+    def time(self, name: str) -> RawTime:
+        """UTC seconds, or a text for the use case to read; None where it isn't given, or blank."""
+        value = self._values.get(name)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return value
+        return self.filled(name)
+
+    def mapping(self, name: str) -> dict[str, Any] | None:
+        """A JSON object, also as text."""
+        value = self._values.get(name)
+        if isinstance(value, str):
+            value = _parsed_object(value)
+        if value is None or isinstance(value, dict):
+            return value
+        raise _wrong(name, "a JSON object", self._values[name])
+
+
+def _parsed_object(text: str) -> Any:
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _wrong(name: str, wanted: str, value: object) -> InvalidInputError:
+    shown = repr(value) if isinstance(value, str | int | float | bool) else f"a {type(value).__name__}"
+    return InvalidInputError(f"The argument {name} must be {wanted}, got {shown[:80]}.", field=name)

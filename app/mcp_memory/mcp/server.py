@@ -1,0 +1,132 @@
+"""The protocol side of the tools and resources: the SDK's server with its handlers, and how errors reach the client.
+
+A mistake in the input and a storage that can't be reached are answers with isError, which a model can read and act on; only
+unknown tools and resources are protocol errors.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+import mcp_types as types
+from mcp.server.context import ServerRequestContext
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+
+from mcp_memory.domain.errors import MemoryServiceError
+from mcp_memory.mcp.handshake import INSTRUCTIONS, SERVER_NAME
+from mcp_memory.mcp.render import document
+from mcp_memory.mcp.resources import JSON, RESOURCES, TEMPLATES, read_resource
+from mcp_memory.mcp.tool import Tool
+from mcp_memory.mcp.tools.legacy import LEGACY_TOOLS
+from mcp_memory.mcp.tools.registry import offered_tools
+from mcp_memory.memories.service import Memories
+
+log = logging.getLogger(__name__)
+
+Context: TypeAlias = ServerRequestContext[Any]
+Page: TypeAlias = types.PaginatedRequestParams | None
+Answer = TypeVar("Answer")
+
+
+def build_server(get_memories: Callable[[], Memories], *, legacy_names: bool, version: str) -> Server[Any]:
+    """A server that asks `get_memories` at every request, so that it can be built before the storage is open."""
+    tools = offered_tools(legacy_names=legacy_names)
+    descriptions = [_described(tool) for tool in tools.values()]
+
+    async def list_tools(_context: Context, _page: Page) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=descriptions)
+
+    async def call_tool(_context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        tool = tools.get(params.name)
+        if tool is None:
+            raise _unknown_tool(params.name, tools)
+        try:
+            answer = await _guarded(tool.name, lambda: tool.call(get_memories(), params.arguments or {}))
+        except MemoryServiceError as error:
+            return _failed(error)
+        return types.CallToolResult(content=[_text(answer.text)], structured_content=answer.structured)
+
+    async def list_resources(_context: Context, _page: Page) -> types.ListResourcesResult:
+        return types.ListResourcesResult(resources=RESOURCES)
+
+    async def list_templates(_context: Context, _page: Page) -> types.ListResourceTemplatesResult:
+        return types.ListResourceTemplatesResult(resource_templates=TEMPLATES)
+
+    async def read(_context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+        try:
+            content = await _guarded(params.uri, lambda: read_resource(get_memories(), params.uri))
+        except MemoryServiceError as error:
+            raise MCPError(code=types.INTERNAL_ERROR, message=error.message, data={"code": error.code}) from error
+        return types.ReadResourceResult(
+            contents=[types.TextResourceContents(uri=params.uri, mime_type=JSON, text=_sendable(document(content)))]
+        )
+
+    return Server(
+        SERVER_NAME,
+        version=version,
+        instructions=INSTRUCTIONS,
+        get_tool_input_schema=lambda name: tools[name].input_schema if name in tools else None,
+        on_list_tools=list_tools,
+        on_call_tool=call_tool,
+        on_list_resources=list_resources,
+        on_list_resource_templates=list_templates,
+        on_read_resource=read,
+    )
+
+
+def _described(tool: Tool) -> types.Tool:
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.input_schema,
+        output_schema=tool.output,
+        annotations=types.ToolAnnotations(
+            title=tool.title,
+            read_only_hint=tool.read_only,
+            destructive_hint=tool.destructive,
+            idempotent_hint=tool.idempotent,
+            open_world_hint=False,
+        ),
+    )
+
+
+async def _guarded(what: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Let our own errors through; anything else is a defect: logged here, and kept from the client, to whom the SDK would
+    pass its text."""
+    try:
+        return await work()
+    except (MemoryServiceError, MCPError):
+        raise
+    except Exception as error:  # the boundary to the wire
+        log.exception("%s failed", what)
+        raise MCPError(code=types.INTERNAL_ERROR, message=f"{what} failed; the server's log says why.") from error
+
+
+def _failed(error: MemoryServiceError) -> types.CallToolResult:
+    """The message for the model, its code beside it. No structured content: strict clients would hold it to the schema."""
+    details = {"code": error.code}
+    for name, key in (("field", "field"), ("retry_after", "retryAfter")):
+        value = getattr(error, name, None)
+        if value is not None:
+            details[key] = value
+    return types.CallToolResult(content=[_text(f"Error ({error.code}): {error.message}")], is_error=True, _meta=details)
+
+
+def _unknown_tool(name: str, tools: dict[str, Tool]) -> MCPError:
+    hint = f"The tools are {', '.join(tools)}."
+    if name in {tool.name for tool in LEGACY_TOOLS}:
+        hint += " Old names are switched off (MCP_LEGACY_TOOL_NAMES)."
+    return MCPError(code=types.INVALID_PARAMS, message=f"Unknown tool: {_sendable(name[:80])}. {hint}")
+
+
+def _text(text: str) -> types.TextContent:
+    return types.TextContent(text=_sendable(text))
+
+
+def _sendable(text: str) -> str:
+    """Without lone surrogates, which an echo of wrong input may hold and UTF-8 can't."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,154 @@
+"""The names that tools had in older releases of the original, kept as aliases (MCP_LEGACY_TOOL_NAMES=false takes them away)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.mcp import schemas
+from mcp_memory.mcp.arguments import Arguments
+from mcp_memory.mcp.time_in_query import split_time
+from mcp_memory.mcp.tool import Tool, ToolAnswer
+from mcp_memory.mcp.tools.delete import MEMORY_DELETE, delete
+from mcp_memory.mcp.tools.figures import MEMORY_HEALTH
+from mcp_memory.mcp.tools.listing import MEMORY_LIST, listed
+from mcp_memory.mcp.tools.search import MAX_CHARS, MEMORY_SEARCH, found
+from mcp_memory.mcp.tools.store import MEMORY_STORE
+from mcp_memory.memories.requests import Conditions, SearchRequest
+from mcp_memory.memories.service import Memories
+
+_N_RESULTS = schemas.integer("How many at most", minimum=1, maximum=100, default=5)
+_BY_TAG_LIMIT = 100
+
+
+async def _retrieve(memories: Memories, arguments: Arguments) -> ToolAnswer:
+    request = SearchRequest(
+        query=arguments.required("query"),
+        limit=arguments.integer("n_results", 5),
+        similarity_threshold=arguments.number("similarity_threshold"),
+    )
+    return found(await memories.search(request), arguments.integer("max_response_chars", 0))
+
+
+async def _recall(memories: Memories, arguments: Arguments) -> ToolAnswer:
+    """The time stands inside the question; a question that is nothing but a time gives the newest of that time."""
+    time_expr, query = split_time(arguments.required("query"), time.time())
+    request = SearchRequest(
+        query=query, conditions=Conditions(time_expr=time_expr), limit=arguments.integer("n_results", 5)
+    )
+    return found(await memories.search(request), arguments.integer("max_response_chars", 0))
+
+
+async def _by_tag(memories: Memories, arguments: Arguments) -> ToolAnswer:
+    tags = arguments.tags("tags") or arguments.tags("tag")
+    if not tags:
+        raise InvalidInputError("The argument tags is required.", field="tags")
+    match = "all" if arguments.flag("match_all") else "any"
+    request = SearchRequest(conditions=Conditions(tags=tags, tag_match=match), limit=_BY_TAG_LIMIT)
+    return found(await memories.search(request), arguments.integer("max_response_chars", 0))
+
+
+async def _delete(memories: Memories, arguments: Arguments) -> ToolAnswer:
+    if arguments.filled("content_hash") is None:
+        raise InvalidInputError("The argument content_hash is required.", field="content_hash")
+    return await delete(memories, arguments)
+
+
+async def _list(memories: Memories, arguments: Arguments) -> ToolAnswer:
+    page, page_size = arguments.integer("page", 1), arguments.integer("page_size", 10)
+    conditions = Conditions(tags=arguments.tags("tag"), memory_type=arguments.filled("memory_type"))
+    return listed(await memories.page(conditions, limit=page_size, page=page), page, page_size)
+
+
+STORE_MEMORY = replace(
+    MEMORY_STORE,
+    name="store_memory",
+    title="Store a memory (old name)",
+    description="Old name of memory_store: prefer that one.",
+    parameters={
+        **{
+            name: MEMORY_STORE.parameters[name]
+            for name in ("content", "tags", "memory_type", "metadata", "conversation_id", "store")
+        },
+        "client_hostname": schemas.text(schemas.WITHOUT_EFFECT),
+    },
+)
+RETRIEVE_MEMORY = replace(
+    MEMORY_SEARCH,
+    name="retrieve_memory",
+    title="Search memories (old name)",
+    description="Old name of memory_search: prefer that one.",
+    parameters={
+        "query": schemas.text("What to look for, in natural language"),
+        "n_results": _N_RESULTS,
+        "similarity_threshold": MEMORY_SEARCH.parameters["similarity_threshold"],
+        "max_response_chars": MAX_CHARS,
+    },
+    required=("query",),
+    run=_retrieve,
+)
+RECALL_MEMORY = replace(
+    MEMORY_SEARCH,
+    name="recall_memory",
+    title="Recall memories of a time (old name)",
+    description="Old way to search by time: prefer memory_search with time_expr.",
+    parameters={
+        "query": schemas.text('A question with a time in it, e.g. "what did we decide last week about Atlas"'),
+        "n_results": _N_RESULTS,
+        "max_response_chars": MAX_CHARS,
+    },
+    required=("query",),
+    run=_recall,
+)
+SEARCH_BY_TAG = replace(
+    MEMORY_SEARCH,
+    name="search_by_tag",
+    title="Search by tag (old name)",
+    description="Old way to search by tag: prefer memory_search with tags. Gives the newest 100.",
+    parameters={
+        "tags": schemas.texts("Tags to look for"),
+        "tag": schemas.text("One tag, in place of tags"),
+        "match_all": schemas.flag("Whether every tag must be there", default=False),
+        "max_response_chars": MAX_CHARS,
+    },
+    run=_by_tag,
+)
+DELETE_MEMORY = replace(
+    MEMORY_DELETE,
+    name="delete_memory",
+    title="Delete a memory (old name)",
+    description="Old name of memory_delete: prefer that one.",
+    parameters={"content_hash": schemas.text("Hash of the memory to delete, 64 hex digits")},
+    required=("content_hash",),
+    run=_delete,
+)
+CHECK_DATABASE_HEALTH = replace(
+    MEMORY_HEALTH,
+    name="check_database_health",
+    title="Check health (old name)",
+    description="Old name of memory_health: prefer that one.",
+)
+LIST_MEMORIES = replace(
+    MEMORY_LIST,
+    name="list_memories",
+    title="List memories (old name)",
+    description="Old name of memory_list: prefer that one.",
+    parameters={
+        "page": MEMORY_LIST.parameters["page"],
+        "page_size": schemas.integer("Memories a page", minimum=1, maximum=100, default=10),
+        "tag": schemas.text("Only memories with this tag, or one of several separated by commas"),
+        "memory_type": MEMORY_LIST.parameters["memory_type"],
+    },
+    run=_list,
+)
+
+LEGACY_TOOLS: tuple[Tool, ...] = (
+    STORE_MEMORY,
+    RETRIEVE_MEMORY,
+    RECALL_MEMORY,
+    SEARCH_BY_TAG,
+    DELETE_MEMORY,
+    CHECK_DATABASE_HEALTH,
+    LIST_MEMORIES,
+)
