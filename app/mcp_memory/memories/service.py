@@ -1,14 +1,20 @@
-"""Memories: the use cases, one method each. REST, MCP and the CLI call nothing else."""
+"""Memories: the use cases, one method each. REST, MCP and the CLI call nothing else.
+
+Each use case is worked out in the module of its name; here are their promises.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, tzinfo
 
+from mcp_memory.domain.checks import check_store_choice
 from mcp_memory.domain.memory import EmbeddedMemory, JsonValue, Memory
+from mcp_memory.domain.query import FacetField
 from mcp_memory.embedding.base import Embedder
+from mcp_memory.memories import change, forget, listing, search, statistics, store, transfer
+from mcp_memory.memories.conditions import to_filter
+from mcp_memory.memories.context import Context, MemoriesOptions
 from mcp_memory.memories.requests import (
     CleanupReport,
     Conditions,
@@ -26,19 +32,6 @@ from mcp_memory.memories.requests import (
 from mcp_memory.storage.base import BaseStorage, OptimizeReport, StorageHealth, StorageStats
 
 
-@dataclass(frozen=True, slots=True)
-class MemoriesOptions:
-    """What the settings decide about the use cases."""
-
-    max_content_length: int = 65_536
-    """Longest content of a new memory, in characters."""
-    semantic_dedup_enabled: bool = False
-    semantic_dedup_threshold: float = 0.95
-    """Cosine from which a new text counts as a duplicate of a stored one of the same store."""
-    zone: tzinfo = UTC
-    """Where "yesterday" begins (MCP_TIMEZONE or the system's zone)."""
-
-
 class Memories:
     """The use cases over one storage and one embedder, which the caller opens and closes.
 
@@ -54,10 +47,7 @@ class Memories:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._storage = storage
-        self._embedder = embedder
-        self._options = options or MemoriesOptions()
-        self._clock = clock
+        self._context = Context(storage, embedder, options or MemoriesOptions(), clock)
 
     # Store
 
@@ -66,7 +56,7 @@ class Memories:
 
         `semantic_dedup` overrides the setting for this call. The result is never INVALID: that raises.
         """
-        raise NotImplementedError
+        return await store.store(new, self._context, semantic_dedup=semantic_dedup)
 
     async def store_many(self, items: Sequence[NewMemory], *, skip_invalid: bool = True) -> list[StoreResult]:
         """Store many, one result each, in order; duplicates inside the batch are found too.
@@ -74,13 +64,13 @@ class Memories:
         Items that break a rule are INVALID in the result and the others are stored; with `skip_invalid=False` the first of
         them raises instead, and nothing is stored.
         """
-        raise NotImplementedError
+        return await store.store_many(items, self._context, skip_invalid=skip_invalid)
 
     # Search
 
     async def search(self, request: SearchRequest) -> SearchAnswer:
         """The best memories first; without a query the newest under the conditions."""
-        raise NotImplementedError
+        return await search.search(request, self._context)
 
     async def similar(
         self,
@@ -94,13 +84,15 @@ class Memories:
 
         Raises MemoryNotFoundError. `store` None or "all" looks in every store.
         """
-        raise NotImplementedError
+        return await search.similar(
+            content_hash, self._context, limit=limit, store=store, similarity_threshold=similarity_threshold
+        )
 
     # One memory
 
     async def get(self, content_hash: str, *, store: str | None = None) -> Memory:
         """Raises MemoryNotFoundError where the hash is unknown, or belongs to another store than the one asked for."""
-        raise NotImplementedError
+        return await self._context.existing(content_hash, check_store_choice(store))
 
     async def update(
         self,
@@ -117,11 +109,19 @@ class Memories:
         `updated_at` becomes now; with `preserve_timestamps` a change of metadata alone leaves it (as the original does).
         Raises MemoryNotFoundError, and InvalidInputError where nothing is to be changed.
         """
-        raise NotImplementedError
+        return await change.update(
+            content_hash,
+            self._context,
+            tags=tags,
+            memory_type=memory_type,
+            metadata=metadata,
+            preserve_timestamps=preserve_timestamps,
+            store=store,
+        )
 
     async def delete(self, content_hash: str, *, store: str | None = None) -> None:
         """Delete one memory durably. Raises MemoryNotFoundError where there is none."""
-        raise NotImplementedError
+        await change.delete(content_hash, self._context, store=store)
 
     # Many memories
 
@@ -134,7 +134,7 @@ class Memories:
         page: int = 1,
     ) -> Listing:
         """A page of 1 to 100 memories, newest first. `cursor` is `Cursor.encode()` of an earlier answer; else page 1, 2, ..."""
-        raise NotImplementedError
+        return await listing.page(conditions, self._context, limit=limit, cursor=cursor, page=page)
 
     async def forget(
         self, conditions: Conditions | None = None, *, hashes: Sequence[str] | None = None, dry_run: bool = False
@@ -143,68 +143,69 @@ class Memories:
 
         Tags, memory_type or a time must be among the conditions, or hashes given: a store alone is not a condition.
         """
-        raise NotImplementedError
+        return await forget.forget(conditions, self._context, hashes=hashes, dry_run=dry_run)
 
     async def cleanup(self, *, dry_run: bool = False) -> CleanupReport:
         """Remove duplicates: of memories with one normalised content under several hashes, the newest stays.
 
         Only imports that kept foreign hashes can have brought such; what `store` writes can't be duplicated.
         """
-        raise NotImplementedError
+        return await forget.cleanup(self._context, dry_run=dry_run)
 
     # Figures
 
     async def tags(self, store: str | None = None) -> dict[str, int]:
         """Every tag with its number of memories, most frequent first. `store` None or "all": of every store."""
-        raise NotImplementedError
+        return await statistics.tags(store, self._context)
 
     async def types(self, store: str | None = None) -> dict[str, int]:
         """Every memory type with its number of memories, most frequent first."""
-        raise NotImplementedError
+        return await statistics.facet(FacetField.MEMORY_TYPE, store, self._context)
 
     async def stores(self) -> dict[str, int]:
         """Every store with its number of memories, most frequent first."""
-        raise NotImplementedError
+        return await statistics.facet(FacetField.STORE, None, self._context)
 
     async def count(self, conditions: Conditions | None = None) -> int:
         """How many memories meet the conditions; None: all of them, in every store."""
-        raise NotImplementedError
+        where = to_filter(conditions, now=self._context.clock(), zone=self._context.options.zone)
+        return await self._context.storage.count(where)
 
     async def statistics(self) -> Statistics:
         """Figures about the whole collection."""
-        raise NotImplementedError
+        return await statistics.statistics(self._context)
 
     async def storage_stats(self) -> StorageStats:
         """Sizes and index state, as the storage reports them."""
-        return await self._storage.stats()
+        return await self._context.storage.stats()
 
     async def health(self) -> StorageHealth:
         """Whether the storage answers; never raises for an unhealthy one."""
-        return await self._storage.health()
+        return await self._context.storage.health()
 
     async def optimize(self) -> OptimizeReport:
         """Bring indexes to the state the collection's size asks for."""
-        return await self._storage.optimize()
+        return await self._context.storage.optimize()
 
     async def measure_recall(self, samples: int = 100, *, k: int = 10, seed: int = 0) -> RecallReport:
         """recall@k of the index against an exact scan, over at most `samples` random memories used as queries."""
-        raise NotImplementedError
+        return await statistics.measure_recall(samples, self._context, k=k, seed=seed)
 
     # Transfer
 
     def export(self, conditions: Conditions | None = None, *, after_hash: str | None = None) -> AsyncIterator[Memory]:
         """Everything under the conditions (None: all, in every store), in order of point id; `after_hash` resumes behind it."""
-        raise NotImplementedError
+        return transfer.export(conditions, self._context, after_hash=after_hash)
 
     def export_embedded(
         self, conditions: Conditions | None = None, *, after_hash: str | None = None
     ) -> AsyncIterator[EmbeddedMemory]:
         """As `export`, with vectors."""
-        raise NotImplementedError
+        return transfer.export_embedded(conditions, self._context, after_hash=after_hash)
 
     async def import_many(self, items: Sequence[NewMemory], *, overwrite: bool = False) -> ImportReport:
         """Take in memories of another store: hash and times are kept verbatim, content longer than the limit or with NUL too.
 
         A hash that is there stays unless `overwrite`. Items that break a rule are listed in the report; the others go on.
         """
-        raise NotImplementedError
+        return await transfer.import_many(items, self._context, overwrite=overwrite)

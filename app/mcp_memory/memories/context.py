@@ -1,0 +1,71 @@
+"""What every use case works with: the storage, the embedder, the options and the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcp_memory.domain.errors import DimensionMismatchError, EmbeddingError, InvalidInputError, MemoryNotFoundError
+from mcp_memory.domain.memory import Memory, parse_content_hash
+from mcp_memory.embedding.base import Embedder
+from mcp_memory.storage.base import BaseStorage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class MemoriesOptions:
+    """What the settings decide about the use cases."""
+
+    max_content_length: int = 65_536
+    """Longest content of a new memory, in characters."""
+    semantic_dedup_enabled: bool = False
+    semantic_dedup_threshold: float = 0.95
+    """Cosine from which a new text counts as a duplicate of a stored one of the same store."""
+    zone: tzinfo = UTC
+    """Where "yesterday" begins (MCP_TIMEZONE or the system's zone)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    storage: BaseStorage
+    embedder: Embedder
+    options: MemoriesOptions
+    clock: Callable[[], float]
+
+    async def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32[n, d], checked: no search could rank a vector that isn't finite. Raises EmbeddingError."""
+        return self._checked(await self.embedder.embed_documents(texts))
+
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
+        """float32[d], checked."""
+        return self._checked(await self.embedder.embed_query(text))
+
+    def _checked(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        identity = self.embedder.identity
+        if vectors.shape[-1] != identity.dimensions:
+            raise DimensionMismatchError(expected=identity.dimensions, got=vectors.shape[-1])
+        if not np.isfinite(vectors).all():
+            raise EmbeddingError(
+                f"The embedding model {identity.name} answered with NaN or an infinite number. "
+                "This text was not stored; check the model."
+            )
+        return vectors
+
+    async def existing(self, content_hash: str, store: str | None) -> Memory:
+        """The memory of this hash. Raises MemoryNotFoundError where there is none, or it is in another store than `store`."""
+        hash_ = parse_content_hash(content_hash)
+        memory = (await self.storage.get([hash_])).get(hash_)
+        if memory is None or (store is not None and memory.store != store):
+            raise MemoryNotFoundError(hash_)
+        return memory
+
+
+def numbered(index: int, error: InvalidInputError) -> InvalidInputError:
+    """The error of one item of a batch, saying which."""
+    return InvalidInputError(f"Item {index}: {error.message}", field=error.field)

@@ -1,0 +1,105 @@
+"""Delete many memories: by conditions, by hashes, or because they are duplicates.
+
+Slices are bounded, so that others get in between.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+
+from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.domain.memory import Memory, parse_content_hash
+from mcp_memory.domain.memory import content_hash as hash_of
+from mcp_memory.domain.query import EVERYTHING, MemoryFilter
+from mcp_memory.memories.conditions import selects, to_filter
+from mcp_memory.memories.context import Context
+from mcp_memory.memories.requests import CleanupReport, Conditions, ForgetAnswer
+
+SLICE = 256
+MAX_NAMED = 1_000
+"""Hashes that an answer names, and that a caller may give at once."""
+FOREIGN_AT_ONCE = 200_000
+"""Memories with a foreign hash that cleanup holds in memory at a time, some 60 MB."""
+
+
+async def forget(
+    conditions: Conditions | None, context: Context, *, hashes: Sequence[str] | None, dry_run: bool
+) -> ForgetAnswer:
+    where = to_filter(conditions, now=context.clock(), zone=context.options.zone)
+    if hashes is not None:
+        return await _forget_hashes(hashes, where, context, dry_run=dry_run)
+    if not selects(where):
+        raise InvalidInputError(
+            "A delete needs at least one condition: hashes, tags, memory_type or a time. A store alone is not one.",
+            field="conditions",
+        )
+    count, named = 0, list[str]()
+    async for part in _pages(where, context):
+        found = [memory.content_hash for memory in part]
+        if not dry_run:
+            found = await context.storage.delete(found)
+        count += len(found)
+        named += found[: MAX_NAMED - len(named)]
+        if dry_run and len(named) >= MAX_NAMED:
+            return ForgetAnswer(await context.storage.count(where), named, dry_run=True)
+    return ForgetAnswer(count, named, dry_run)
+
+
+async def _forget_hashes(
+    hashes: Sequence[str], where: MemoryFilter, context: Context, *, dry_run: bool
+) -> ForgetAnswer:
+    wanted = list(dict.fromkeys(parse_content_hash(hash_) for hash_ in hashes))
+    if not 1 <= len(wanted) <= MAX_NAMED:
+        raise InvalidInputError(f"Give 1 to {MAX_NAMED:,} hashes, got {len(wanted):,}.", field="hashes")
+    there = await context.storage.get(wanted)
+    found = [hash_ for hash_ in wanted if hash_ in there and where.matches(there[hash_])]
+    if found and not dry_run:
+        found = await context.storage.delete(found)
+    return ForgetAnswer(len(found), found, dry_run)
+
+
+async def cleanup(context: Context, *, dry_run: bool) -> CleanupReport:
+    """A duplicate has a foreign hash or is one of a foreign one's content, so only foreign ones need to be remembered."""
+    foreign = 0
+    async for part in _pages(EVERYTHING, context):
+        foreign += sum(memory.content_hash != hash_of(memory.content) for memory in part)
+    shares = foreign // FOREIGN_AT_ONCE + 1
+    count, named = 0, list[str]()
+    for share in range(shares if foreign else 0):
+        doomed = await _duplicates(context, share, shares)
+        for start in range(0, len(doomed), SLICE):
+            found = doomed[start : start + SLICE]
+            if not dry_run:
+                found = await context.storage.delete(found)
+            count += len(found)
+            named += found[: MAX_NAMED - len(named)]
+    return CleanupReport(count, named, dry_run)
+
+
+async def _duplicates(context: Context, share: int, shares: int) -> list[str]:
+    """Hashes of all but the newest of each content, for one share of all contents (by their hash)."""
+    copies: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    async for part in _pages(EVERYTHING, context):
+        for memory in part:
+            canonical = hash_of(memory.content)
+            if memory.content_hash != canonical and int(canonical[:8], 16) % shares == share:
+                copies[canonical, memory.store].append((memory.created_at, memory.content_hash))
+    keys = list(copies)
+    for start in range(0, len(keys), SLICE):
+        there = await context.storage.get([canonical for canonical, _ in keys[start : start + SLICE]])
+        for canonical, store in keys[start : start + SLICE]:
+            original = there.get(canonical)
+            if original and original.store == store and hash_of(original.content) == canonical:
+                copies[canonical, store].append((original.created_at, canonical))
+    return [hash_ for group in copies.values() for _, hash_ in sorted(group)[:-1]]
+
+
+async def _pages(where: MemoryFilter, context: Context) -> AsyncIterator[list[Memory]]:
+    """Everything that matches and was there at the start, newest first; what is stored meanwhile is newer, and not waited for."""
+    page = await context.storage.page(where, limit=SLICE)
+    while page.memories:
+        yield page.memories
+        if page.next is None:
+            return
+        page = await context.storage.page(where, limit=SLICE, cursor=page.next)

@@ -1,0 +1,73 @@
+"""Search by text, by conditions alone, or by a stored memory."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from mcp_memory.domain.checks import check_limit, check_query, check_store_choice, check_threshold
+from mcp_memory.domain.errors import InvalidInputError, MemoryNotFoundError
+from mcp_memory.domain.memory import parse_content_hash
+from mcp_memory.domain.query import MemoryFilter, SearchMode, SearchQuery
+from mcp_memory.memories.conditions import to_filter
+from mcp_memory.memories.context import Context
+from mcp_memory.memories.requests import SearchAnswer, SearchRequest
+
+
+async def search(request: SearchRequest, context: Context) -> SearchAnswer:
+    started = time.perf_counter()
+    query = check_query(request.query)
+    mode = parse_mode(request.mode)
+    limit = check_limit(request.limit)
+    threshold = check_threshold(request.similarity_threshold)
+    where = to_filter(request.conditions, now=context.clock(), zone=context.options.zone)
+    by_meaning = query is not None and mode in (SearchMode.HYBRID, SearchMode.SEMANTIC)
+    if threshold and not by_meaning:
+        raise InvalidInputError(
+            "similarity_threshold needs a query and the mode hybrid or semantic: nothing else compares meanings.",
+            field="similarity_threshold",
+        )
+    hits = await context.storage.search(
+        SearchQuery(
+            mode=mode,
+            text=query,
+            vector=await context.embed_query(query) if query is not None and by_meaning else None,
+            where=where,
+            limit=limit,
+            min_similarity=threshold,
+        )
+    )
+    named = mode.value if query is not None else "tag" if where.tags else "time"
+    return SearchAnswer(hits, named, query or "", _milliseconds_since(started))
+
+
+async def similar(
+    content_hash: str, context: Context, *, limit: int, store: str | None, similarity_threshold: float | None
+) -> SearchAnswer:
+    started = time.perf_counter()
+    hash_ = parse_content_hash(content_hash)
+    query = SearchQuery(
+        mode=SearchMode.SEMANTIC,
+        where=MemoryFilter(store=check_store_choice(store)),
+        limit=check_limit(limit),
+        min_similarity=check_threshold(similarity_threshold),
+        exclude=hash_,
+    )
+    stored = (await context.storage.get_embedded([hash_])).get(hash_)
+    if stored is None:
+        raise MemoryNotFoundError(hash_)
+    hits = await context.storage.search(replace(query, vector=stored.vector))
+    return SearchAnswer(hits, "similar", hash_, _milliseconds_since(started))
+
+
+def parse_mode(text: str) -> SearchMode:
+    """The mode of this name. Raises InvalidInputError that lists the modes."""
+    try:
+        return SearchMode(text.strip().lower())
+    except ValueError:
+        modes = ", ".join(SearchMode)
+        raise InvalidInputError(f"There is no search mode {text[:80]!r}. Modes: {modes}.", field="mode") from None
+
+
+def _milliseconds_since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

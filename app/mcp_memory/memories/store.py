@@ -1,0 +1,210 @@
+"""Store one memory or many. What is there already is looked for before anything is embedded: that is cheap, embedding is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcp_memory.domain.checks import check_content, check_memory_type, check_metadata, check_store, check_time
+from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.domain.memory import (
+    EmbeddedMemory,
+    Memory,
+    content_hash,
+    next_revision,
+    parse_content_hash,
+    similarity_score,
+)
+from mcp_memory.domain.query import MemoryFilter, SearchMode, SearchQuery
+from mcp_memory.domain.tags import parse_tags
+from mcp_memory.memories.context import Context, numbered
+from mcp_memory.memories.requests import NewMemory, StoreResult, StoreStatus
+from mcp_memory.storage.base import UpsertMode, UpsertOutcome
+
+if TYPE_CHECKING:
+    from mcp_memory.domain.memory import Vector
+
+MAX_BATCH = 1_000
+SLICE = 128
+"""Memories embedded and written at a time: bounds what a batch holds in memory, and lets others in between."""
+
+
+def prepare(new: NewMemory, context: Context) -> Memory:
+    """Check a new memory and give it hash and times. Raises InvalidInputError."""
+    if new.content_hash is not None or new.created_at is not None or new.updated_at is not None:
+        raise InvalidInputError(
+            "content_hash, created_at and updated_at are given by imports only.", field="content_hash"
+        )
+    return _checked(new, context, imported=False)
+
+
+def prepare_imported(new: NewMemory, context: Context) -> Memory:
+    """As `prepare` for a memory that another store held: hash and times stay, sizes aren't judged. Raises InvalidInputError."""
+    return _checked(new, context, imported=True)
+
+
+def _checked(new: NewMemory, context: Context, *, imported: bool) -> Memory:
+    content = check_content(new.content, max_length=context.options.max_content_length, imported=imported)
+    now = context.clock()
+    created_at = now if new.created_at is None else check_time(new.created_at, "created_at")
+    return Memory(
+        content=content,
+        content_hash=content_hash(content) if new.content_hash is None else parse_content_hash(new.content_hash),
+        created_at=created_at,
+        updated_at=created_at if new.updated_at is None else check_time(new.updated_at, "updated_at"),
+        tags=parse_tags(new.tags, imported=imported),
+        memory_type=check_memory_type(new.memory_type),
+        metadata=check_metadata(new.metadata, imported=imported),
+        store=check_store(new.store),
+        revision=next_revision(now),
+    )
+
+
+async def store(new: NewMemory, context: Context, *, semantic_dedup: bool | None) -> StoreResult:
+    memory = prepare(new, context)
+    results = await _store_prepared([memory], context, semantic_dedup=semantic_dedup)
+    return results[memory.content_hash]
+
+
+async def store_many(items: Sequence[NewMemory], context: Context, *, skip_invalid: bool) -> list[StoreResult]:
+    if len(items) > MAX_BATCH:
+        raise InvalidInputError(
+            f"A batch has at most {MAX_BATCH:,} memories, got {len(items):,}. Send several.", field="memories"
+        )
+    prepared: list[Memory | StoreResult] = []
+    for index, new in enumerate(items):
+        try:
+            prepared.append(prepare(new, context))
+        except InvalidInputError as error:
+            if not skip_invalid:
+                raise numbered(index, error) from None
+            prepared.append(StoreResult(StoreStatus.INVALID, error.message, None))
+    first = {memory.content_hash: memory for memory in reversed(prepared) if isinstance(memory, Memory)}
+    stored = await _store_prepared(
+        [memory for memory in prepared if isinstance(memory, Memory) and first[memory.content_hash] is memory],
+        context,
+        semantic_dedup=None,
+    )
+    return [_result_of(item, first, stored) if isinstance(item, Memory) else item for item in prepared]
+
+
+def _result_of(memory: Memory, first: dict[str, Memory], stored: dict[str, StoreResult]) -> StoreResult:
+    """The result of one item; a later item of the same hash is a duplicate of what the first one came to."""
+    result = stored[memory.content_hash]
+    if first[memory.content_hash] is memory or result.memory is None or result.status is StoreStatus.SIMILAR:
+        return result
+    return _duplicate(memory, result.memory)
+
+
+async def _store_prepared(
+    memories: Sequence[Memory], context: Context, *, semantic_dedup: bool | None
+) -> dict[str, StoreResult]:
+    """Results by hash, of memories whose hashes all differ."""
+    dedup = context.options.semantic_dedup_enabled if semantic_dedup is None else semantic_dedup
+    results: dict[str, StoreResult] = {}
+    for start in range(0, len(memories), SLICE):
+        part = memories[start : start + SLICE]
+        there = await context.storage.get([memory.content_hash for memory in part])
+        results |= {
+            memory.content_hash: _duplicate(memory, there[memory.content_hash])
+            for memory in part
+            if memory.content_hash in there
+        }
+        new = [memory for memory in part if memory.content_hash not in there]
+        if not new:
+            continue
+        vectors = await context.embed_documents([memory.content for memory in new])
+        embedded = [EmbeddedMemory(memory, vector) for memory, vector in zip(new, vectors, strict=True)]
+        if dedup:
+            similar = await _similar(embedded, context)
+            results |= similar
+            embedded = [item for item in embedded if item.memory.content_hash not in similar]
+        results |= await _insert(embedded, context)
+    return results
+
+
+async def _insert(embedded: Sequence[EmbeddedMemory], context: Context) -> dict[str, StoreResult]:
+    """Write what isn't there. Of two writers of one text the storage lets one in; the other gets to know as a duplicate."""
+    results: dict[str, StoreResult] = {}
+    waiting = list(embedded)
+    while waiting:
+        outcomes = await context.storage.upsert(waiting, mode=UpsertMode.INSERT)
+        existed = []
+        for item, outcome in zip(waiting, outcomes, strict=True):
+            if outcome is UpsertOutcome.STORED:
+                results[item.memory.content_hash] = _stored(item.memory)
+            else:
+                existed.append(item)
+        there = await context.storage.get([item.memory.content_hash for item in existed]) if existed else {}
+        waiting = []
+        for item in existed:
+            if (hash_ := item.memory.content_hash) in there:
+                results[hash_] = _duplicate(item.memory, there[hash_])
+            else:  # deleted between the two calls: it can be stored now
+                waiting.append(item)
+    return results
+
+
+async def _similar(embedded: Sequence[EmbeddedMemory], context: Context) -> dict[str, StoreResult]:
+    """Those that mean nearly the same as a stored memory of their store, or as an earlier one of the same batch."""
+    threshold = context.options.semantic_dedup_threshold
+    results: dict[str, StoreResult] = {}
+    accepted: list[EmbeddedMemory] = []
+    for item in embedded:
+        near = await _nearest_stored(item, threshold, context) or _nearest(item, accepted, threshold)
+        if near is None:
+            accepted.append(item)
+        else:
+            results[item.memory.content_hash] = StoreResult(
+                StoreStatus.SIMILAR,
+                f"Duplicate content detected (semantically similar to {near.content_hash}). "
+                "Nothing was stored; update that memory, or store this one with the semantic check off.",
+                near,
+            )
+    return results
+
+
+async def _nearest_stored(item: EmbeddedMemory, threshold: float, context: Context) -> Memory | None:
+    hits = await context.storage.search(
+        SearchQuery(
+            mode=SearchMode.SEMANTIC,
+            vector=item.vector,
+            where=MemoryFilter(store=item.memory.store),
+            limit=1,
+            min_similarity=similarity_score(threshold),
+        )
+    )
+    return hits[0].memory if hits else None
+
+
+def _nearest(item: EmbeddedMemory, others: Sequence[EmbeddedMemory], threshold: float) -> Memory | None:
+    return next(
+        (
+            other.memory
+            for other in others
+            if other.memory.store == item.memory.store and _cosine(item.vector, other.vector) >= threshold
+        ),
+        None,
+    )
+
+
+def _cosine(one: Vector, other: Vector) -> float:
+    return float(np.dot(one, other))
+
+
+def _stored(memory: Memory) -> StoreResult:
+    return StoreResult(StoreStatus.STORED, f"Memory stored successfully (hash: {memory.content_hash})", memory)
+
+
+def _duplicate(new: Memory, there: Memory) -> StoreResult:
+    message = f"Duplicate content detected (exact match): stored as {there.content_hash}"
+    if there.store != new.store:
+        message += f" in the store {there.store!r}"
+    message += "."
+    if there.content != new.content:
+        message += " The stored text differs from this one in case or outer blanks; it was not changed."
+    if there.tags != new.tags or there.memory_type != new.memory_type or there.metadata != new.metadata:
+        message += " Its tags, type and metadata are as they were: update that memory to change them."
+    return StoreResult(StoreStatus.DUPLICATE, message, there)

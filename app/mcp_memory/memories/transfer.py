@@ -1,0 +1,81 @@
+"""Export everything, import what another store held."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.domain.memory import EmbeddedMemory, Memory, next_revision, parse_content_hash, point_id
+from mcp_memory.memories.conditions import to_filter
+from mcp_memory.memories.context import Context
+from mcp_memory.memories.requests import Conditions, ImportReport, NewMemory, RejectedItem
+from mcp_memory.memories.store import SLICE, prepare_imported
+from mcp_memory.storage.base import UpsertMode, UpsertOutcome
+
+
+async def export_embedded(
+    conditions: Conditions | None, context: Context, *, after_hash: str | None
+) -> AsyncIterator[EmbeddedMemory]:
+    where = to_filter(conditions, now=context.clock(), zone=context.options.zone)
+    after_id = None if after_hash is None else point_id(parse_content_hash(after_hash))
+    async for batch in context.storage.iterate(where, after_id=after_id):
+        for item in batch:
+            yield item
+
+
+async def export(conditions: Conditions | None, context: Context, *, after_hash: str | None) -> AsyncIterator[Memory]:
+    async for item in export_embedded(conditions, context, after_hash=after_hash):
+        yield item.memory
+
+
+async def import_many(items: Sequence[NewMemory], context: Context, *, overwrite: bool) -> ImportReport:
+    imported, existed, rejected = 0, 0, list[RejectedItem]()
+    for start in range(0, len(items), SLICE):
+        memories: dict[str, Memory] = {}
+        for index, new in enumerate(items[start : start + SLICE], start):
+            try:
+                memory = prepare_imported(new, context)
+            except InvalidInputError as error:
+                rejected.append(RejectedItem(index, error.message))
+                continue
+            if memory.content_hash in memories:
+                existed += 1
+                if not overwrite:
+                    continue
+            memories[memory.content_hash] = memory
+        fresh = await _write(memories, context, overwrite=overwrite)
+        imported += fresh
+        existed += len(memories) - fresh
+    return ImportReport(imported, 0 if overwrite else existed, existed if overwrite else 0, rejected)
+
+
+async def _write(memories: dict[str, Memory], context: Context, *, overwrite: bool) -> int:
+    """How many of them were not there before."""
+    there = await context.storage.get_embedded(list(memories))
+    if not overwrite:
+        memories = {hash_: memory for hash_, memory in memories.items() if hash_ not in there}
+    known = {hash_: there[hash_].vector for hash_, memory in memories.items() if _same_text(memory, there.get(hash_))}
+    unknown = [memory for hash_, memory in memories.items() if hash_ not in known]
+    vectors = known
+    if unknown:
+        embedded = await context.embed_documents([memory.content for memory in unknown])
+        vectors |= {memory.content_hash: vector for memory, vector in zip(unknown, embedded, strict=True)}
+    if not memories:
+        return 0
+    outcomes = await context.storage.upsert(
+        [EmbeddedMemory(_later(memory, there.get(hash_)), vectors[hash_]) for hash_, memory in memories.items()],
+        mode=UpsertMode.REPLACE if overwrite else UpsertMode.INSERT,
+    )
+    return sum(outcome is UpsertOutcome.STORED for outcome in outcomes)
+
+
+def _same_text(memory: Memory, there: EmbeddedMemory | None) -> bool:
+    return there is not None and there.memory.content == memory.content
+
+
+def _later(memory: Memory, there: EmbeddedMemory | None) -> Memory:
+    """An overwritten memory's revision grows even where the clock was set back."""
+    if there is None:
+        return memory
+    return replace(memory, revision=max(memory.revision, next_revision(0.0, there.memory.revision)))
