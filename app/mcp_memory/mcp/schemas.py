@@ -66,7 +66,7 @@ def mapping(
     return {**schema, "additionalProperties": open_ended}
 
 
-def memory(extra: Mapping[str, JsonSchema] | None = None) -> JsonSchema:
+def memory(description: str, extra: Mapping[str, JsonSchema] | None = None) -> JsonSchema:
     """A memory as the tools give it, with further fields; the same names as in REST."""
     return mapping(
         {
@@ -83,4 +83,5 @@ def memory(extra: Mapping[str, JsonSchema] | None = None) -> JsonSchema:
             **(extra or {}),
         },
         required=("content", "content_hash", "tags", "metadata", "created_at", "updated_at"),
+        description=description,
     )

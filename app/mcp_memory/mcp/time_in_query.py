@@ -50,7 +50,7 @@ def _means_a_time(span: list[str], now: float) -> bool:
     text = " ".join(span)
     if not _HINT.search(text) or not span[0] or not span[-1]:
         return False
-    if len(span) == 1 and not _ALONE.fullmatch(text):
+    if len(span) - (span[0] == "the") <= 1 and not _ALONE.fullmatch(text):
         return False
     if span[0] == "from" and not _OPEN_ENDED.search(text):
         return False  # In a question "from last week" means in it; alone it would mean since then.

@@ -58,7 +58,7 @@ def _document(items: list[Memory], total: int, page: int, page_size: int, *, has
 
 OUTPUT = schemas.mapping(
     {
-        "memories": schemas.objects("Newest first", schemas.memory()),
+        "memories": schemas.objects("Newest first", schemas.memory("A memory")),
         "total": schemas.integer("How many there are on all pages"),
         "page": schemas.integer("This page, from 1"),
         "page_size": schemas.integer("Memories a page"),

@@ -61,12 +61,13 @@ OUTPUT = schemas.mapping(
         "memories": schemas.objects(
             "Best first",
             schemas.memory(
+                "A memory and how well it fits",
                 {
                     "similarity_score": schemas.number(
                         "0.0 to 1.0, unrelated is about 0.5; only where a text was compared"
                     ),
                     "score": schemas.number("What orders the answer; its scale depends on the mode"),
-                }
+                },
             ),
         ),
         "total": schemas.integer("How many were found"),

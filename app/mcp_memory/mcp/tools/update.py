@@ -83,7 +83,7 @@ MEMORY_UPDATE = Tool(
         {
             "message": schemas.text("What was changed"),
             "content_hash": schemas.text("The memory's hash"),
-            "memory": schemas.memory(),
+            "memory": schemas.memory("The memory as it is now"),
         },
         required=("message", "content_hash", "memory"),
     ),

@@ -1,0 +1,103 @@
+"""Tool descriptions that strict clients accept, and that say what a tool does to the memories."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from mcp_memory.mcp.tool import Tool
+from mcp_memory.mcp.tools.legacy import LEGACY_TOOLS
+from mcp_memory.mcp.tools.registry import TOOLS, offered_tools
+
+ALL = list(offered_tools(legacy_names=True).values())
+SNAPSHOT = Path(__file__).parents[2] / "data" / "mcp_tools.json"
+KEYWORDS = {
+    "type", "properties", "required", "additionalProperties", "description", "items", "enum", "default", "minimum", "maximum",
+}  # fmt: skip
+ORIGINAL = {
+    "memory_store": "content metadata conversation_id agent_id store restore_deleted",
+    "memory_search": "query mode time_expr after before tags tag_match quality_boost rerank ranking_weights limit include_debug "
+    "max_response_chars include_superseded entity fallback agent_id include_beliefs store summarize",
+    "memory_list": "page page_size tags tag_match memory_type stale_days store agent_id",
+    "memory_delete": "content_hash tags tag_match before after dry_run store",
+    "memory_update": "content_hash updates preserve_timestamps versioned",
+    "memory_health": "",
+    "memory_stats": "",
+    "memory_cleanup": "",
+    "store_memory": "content tags memory_type metadata",
+    "retrieve_memory": "query n_results",
+    "recall_memory": "query n_results",
+    "search_by_tag": "tags tag",
+    "delete_memory": "content_hash",
+    "check_database_health": "",
+    "list_memories": "page page_size tag memory_type",
+}
+
+
+def schemas_in(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield schema
+    for inner in (*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])):
+        yield from schemas_in(inner)
+
+
+def test_every_tool_of_the_original_takes_all_its_arguments() -> None:
+    assert {tool.name for tool in ALL} == set(ORIGINAL)
+    for tool in ALL:
+        assert set(ORIGINAL[tool.name].split()) <= set(tool.parameters), tool.name
+
+
+@pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)
+def test_schemas_keep_to_what_strict_clients_know(tool: Tool) -> None:
+    for schema in (tool.input_schema, tool.output):
+        Draft202012Validator.check_schema(schema)
+        assert schema["type"] == "object"
+        assert schema["additionalProperties"] is False
+        for part in schemas_in(schema):
+            assert set(part) <= KEYWORDS
+            assert isinstance(part["type"], str)
+            if part["type"] == "object":
+                assert isinstance(part["properties"], dict)
+                assert set(part.get("required", ())) <= set(part["properties"])
+            for name, field in part.get("properties", {}).items():
+                assert field.get("description"), f"{tool.name}: {name} has no description"
+
+
+@pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)
+def test_every_tool_says_in_short_when_to_use_it(tool: Tool) -> None:
+    assert tool.title
+    assert 20 < len(tool.description) < 600
+
+
+def test_hints_tell_reading_from_writing_from_deleting() -> None:
+    by_name = {tool.name: tool for tool in ALL}
+    assert {name for name, tool in by_name.items() if tool.destructive} == {
+        "memory_delete", "memory_cleanup", "delete_memory",
+    }  # fmt: skip
+    assert {name for name, tool in by_name.items() if not tool.read_only and not tool.destructive} == {
+        "memory_store", "memory_update", "store_memory",
+    }  # fmt: skip
+
+
+def test_old_names_can_be_switched_off() -> None:
+    assert list(offered_tools(legacy_names=False)) == [tool.name for tool in TOOLS]
+    assert {tool.name for tool in LEGACY_TOOLS}.isdisjoint(offered_tools(legacy_names=False))
+
+
+def test_tools_are_what_clients_were_promised() -> None:
+    """A change here changes what clients see. Where it is meant: `python tests/unit/mcp/test_schemas.py` writes it down."""
+    assert json.loads(SNAPSHOT.read_text(encoding="utf-8")) == _promised()
+
+
+def _promised() -> dict[str, Any]:
+    return {
+        tool.name: {"input": tool.input_schema, "output": tool.output, "required": list(tool.required)} for tool in ALL
+    }
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(_promised(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
