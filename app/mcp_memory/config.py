@@ -29,7 +29,14 @@ def _comma_list(value: object) -> object:
 
 ExpandedPath = Annotated[Path, BeforeValidator(_expanded)]
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
-SECRETS = ("MCP_API_KEY", "MCP_QDRANT_API_KEY", "QDRANT_API_KEY", "MCP_EXTERNAL_EMBEDDING_API_KEY", "OPENAI_API_KEY")
+SECRETS = (
+    "MCP_API_KEY",
+    "MCP_METRICS_KEY",
+    "MCP_QDRANT_API_KEY",
+    "QDRANT_API_KEY",
+    "MCP_EXTERNAL_EMBEDDING_API_KEY",
+    "OPENAI_API_KEY",
+)
 
 
 class Backend(StrEnum):
@@ -128,10 +135,12 @@ class Settings(BaseSettings):
     http_port: int = Field(8000, ge=0, le=65535, validation_alias="MCP_HTTP_PORT")
     http_max_body_bytes: int = Field(1_048_576, ge=1024, validation_alias="MCP_HTTP_MAX_BODY_BYTES")
     http_max_concurrency: int = Field(256, ge=1, validation_alias="MCP_HTTP_MAX_CONCURRENCY")
-    """Requests in work at a time; those beyond wait in a queue of the same size, then get 503 with Retry-After."""
+    """Requests in work at a time; those beyond wait in a queue of four times that size, then get 503 with Retry-After."""
     workers: int = Field(1, ge=1, le=64, validation_alias="WEB_CONCURRENCY")
     graceful_timeout: int = Field(8, ge=1, validation_alias="MCP_GRACEFUL_TIMEOUT")
     api_key: SecretStr | None = Field(None, validation_alias="MCP_API_KEY")
+    metrics_key: SecretStr | None = Field(None, validation_alias="MCP_METRICS_KEY")
+    """A second key that opens /metrics alone."""
     allow_anonymous_access: bool = Field(False, validation_alias="MCP_ALLOW_ANONYMOUS_ACCESS")
     allowed_hosts: CommaList = Field(default_factory=list, validation_alias="MCP_ALLOWED_HOSTS")
     """Host names (with port, or `name:*`) accepted besides loopback, against DNS rebinding; `*` accepts all."""
@@ -181,7 +190,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_open_doors(self) -> Self:
-        for name, secret in (("MCP_API_KEY", self.api_key), ("MCP_QDRANT_API_KEY", self.qdrant_api_key)):
+        for name, secret in (
+            ("MCP_API_KEY", self.api_key),
+            ("MCP_METRICS_KEY", self.metrics_key),
+            ("MCP_QDRANT_API_KEY", self.qdrant_api_key),
+        ):
             if secret is not None and not secret.get_secret_value().strip():
                 raise ValueError(f"{name} is set but empty: give it a value or unset it")
         return self

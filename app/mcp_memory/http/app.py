@@ -1,0 +1,108 @@
+"""create_app: the FastAPI application with its middleware, routers and lifespan."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import TypeAlias
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from mcp_memory import __version__
+from mcp_memory.config import Settings
+from mcp_memory.container import Container, open_container
+from mcp_memory.http import docs, errors
+from mcp_memory.http.answers import Json
+from mcp_memory.http.maintenance import keeping_to_leases
+from mcp_memory.http.mcp_endpoint import McpEndpoint
+from mcp_memory.http.middleware.admission import AdmissionMiddleware
+from mcp_memory.http.middleware.authentication import AuthenticationMiddleware, Keys
+from mcp_memory.http.middleware.body_limit import BodyLimitMiddleware
+from mcp_memory.http.middleware.hosts import HostsMiddleware
+from mcp_memory.http.middleware.observe import ObserveMiddleware
+from mcp_memory.http.routers import health, manage, memories, metrics, search, storage, tags
+from mcp_memory.http.schemas.common import EVERYWHERE
+from mcp_memory.owner.api import router as owner_router
+from mcp_memory.owner.gate import OwnerGate, OwnerState
+
+OpenContainer: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Container]]
+
+
+def create_app(
+    settings: Settings, *, owner: OwnerState | None = None, container: OpenContainer = open_container
+) -> FastAPI:
+    """The service as an ASGI application. Storage and model are opened by its lifespan, in the process that serves.
+
+    With an `owner` the paths under /internal are served on the Unix socket, and requests wait for maintenance to end.
+    """
+    mcp = McpEndpoint(settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with container(settings) as opened, AsyncExitStack() as stack:
+            app.state.container = opened
+            await stack.enter_async_context(mcp.running(lambda: opened.memories))
+            if owner is not None and owner.watches:
+                await stack.enter_async_context(keeping_to_leases(owner))
+            yield
+
+    app = FastAPI(
+        title="MCP memory service",
+        summary="Semantic memory for AI assistants",
+        version=__version__,
+        root_path=settings.root_path,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        lifespan=lifespan,
+        middleware=_middleware(settings, owner),
+        default_response_class=Json,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    errors.install(app)
+    api = APIRouter(prefix="/api", responses=EVERYWHERE)
+    for router in (memories.router, search.router, tags.router, storage.router, manage.router):
+        api.include_router(router)
+    app.include_router(api)
+    app.include_router(health.router, prefix="/api")
+    app.include_router(health.probes)
+    app.include_router(metrics.router)
+    app.include_router(docs.router)
+    if owner is not None:
+        app.state.owner = owner
+        app.include_router(owner_router)
+    app.router.routes.extend(mcp.routes())
+    return app
+
+
+def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware]:
+    """Outermost first. Preflight requests carry no key, so CORS stands before authentication."""
+    layers = [
+        Middleware(ObserveMiddleware),
+        Middleware(HostsMiddleware, allowed_hosts=settings.allowed_hosts, origins=settings.cors_origins),
+    ]
+    if settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST", "PUT", "DELETE"],
+                allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Agent-ID", "X-Request-ID"],
+                expose_headers=["X-Request-ID", "Retry-After"],
+            )
+        )
+    keys = Keys(
+        api_key=settings.api_key.get_secret_value() if settings.api_key else None,
+        metrics_key=settings.metrics_key.get_secret_value() if settings.metrics_key else None,
+        anonymous=settings.allow_anonymous_access,
+    )
+    layers.append(Middleware(AuthenticationMiddleware, keys=keys))
+    if owner is not None:
+        layers.append(Middleware(OwnerGate, state=owner))
+    return [
+        *layers,
+        Middleware(AdmissionMiddleware, limit=settings.http_max_concurrency),
+        Middleware(BodyLimitMiddleware, limit=settings.http_max_body_bytes),
+    ]

@@ -1,0 +1,1 @@
+"""Pure ASGI middleware, outermost first: observe, hosts, (CORS), authentication, admission, body_limit."""

@@ -1,0 +1,87 @@
+"""Who may ask: holders of the key, this machine's user over the Unix socket, and loopback where no key is set."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+from dataclasses import dataclass
+
+from starlette._utils import get_route_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mcp_memory.http.dependencies import came_over_unix_socket
+from mcp_memory.http.errors import problem
+
+OPEN = frozenset({"/", "/api/health", "/livez", "/readyz", "/api/docs", "/openapi.json"})
+"""Answered without a key: health for balancers, and the description of the API."""
+METRICS = "/metrics"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What is asked of a client over TCP. Where a key is set it is asked of all; else loopback clients are let in."""
+
+    api_key: str | None
+    metrics_key: str | None = None
+    """Opens /metrics alone."""
+    anonymous: bool = False
+    """Without a key: let in everybody, not only loopback."""
+
+
+class AuthenticationMiddleware:
+    """401 unless `Authorization: Bearer KEY` or `X-API-Key: KEY` is right. A key in the URL, which logs would show, is no key."""
+
+    def __init__(self, app: ASGIApp, *, keys: Keys) -> None:
+        self.app = app
+        self._keys = keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or self.allowed(scope):
+            await self.app(scope, receive, send)
+            return
+        given = _given_key(scope) is not None
+        error = "invalid_token" if given else "authorization_required"
+        message = (
+            "The key is wrong."
+            if given
+            else "Send the key as `Authorization: Bearer <key>` or `X-API-Key: <key>` (a key in the URL is not accepted)."
+        )
+        challenge = f'Bearer realm="mcp-memory", error="{error}"' if given else 'Bearer realm="mcp-memory"'
+        detail = {"error": error, "error_description": message}
+        answer = problem(401, error, message, detail=detail, headers={"WWW-Authenticate": challenge})
+        await answer(scope, receive, send)
+
+    def allowed(self, scope: Scope) -> bool:
+        path = get_route_path(scope)
+        if path in OPEN or came_over_unix_socket(scope):
+            return True
+        given = _given_key(scope)
+        if self._keys.api_key is None:
+            open_to_all = self._keys.anonymous or _from_loopback(scope)
+            return open_to_all or (path == METRICS and _same(given, self._keys.metrics_key))
+        return _same(given, self._keys.api_key) or (path == METRICS and _same(given, self._keys.metrics_key))
+
+
+def _same(given: bytes | None, key: str | None) -> bool:
+    return given is not None and key is not None and hmac.compare_digest(given, key.encode())
+
+
+def _given_key(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == b"x-api-key":
+            return bytes(value.strip())
+        if name == b"authorization":
+            scheme, _, token = value.partition(b" ")
+            if scheme.lower() == b"bearer":
+                return bytes(token.strip())
+    return None
+
+
+def _from_loopback(scope: Scope) -> bool:
+    """By the connection's peer address; forwarding headers are not believed."""
+    client = scope.get("client")
+    if client is None:
+        return False
+    address = ipaddress.ip_address(client[0].partition("%")[0])
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)

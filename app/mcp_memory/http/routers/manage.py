@@ -1,0 +1,38 @@
+"""/api/manage: work on many memories at a time, as the original service's dashboard asks for it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from mcp_memory.http.answers import Json
+from mcp_memory.http.dependencies import MemoriesDep
+from mcp_memory.http.errors import RequestError
+from mcp_memory.http.schemas.common import WRITE, problems
+from mcp_memory.http.schemas.manage import BulkDeleteIn, OperationOut
+from mcp_memory.memories.requests import Conditions
+
+router = APIRouter(prefix="/manage", tags=["manage"])
+
+
+@router.post("/bulk-delete", response_model=OperationOut, responses=WRITE)
+async def bulk_delete(memories: MemoriesDep, request: BulkDeleteIn) -> Json:
+    """Delete by tag, age or type. With `confirm_count` nothing is deleted unless exactly so many memories match."""
+    conditions = Conditions(tags=request.tag, memory_type=request.memory_type, before=request.before_date, store="all")
+    if request.confirm_count is not None:
+        found = (await memories.forget(conditions, dry_run=True)).count
+        if found != request.confirm_count:
+            message = f"confirm_count is {request.confirm_count}, but {found} memories match: nothing was deleted."
+            raise RequestError(400, "confirmation_mismatch", message, field="confirm_count")
+    answer = await memories.forget(conditions)
+    return Json(_operation("bulk_delete", answer.count, f"Deleted {answer.count} memories"))
+
+
+@router.post("/cleanup-duplicates", response_model=OperationOut, responses=problems(507))
+async def cleanup_duplicates(memories: MemoriesDep) -> Json:
+    """Remove duplicates that imports brought in."""
+    report = await memories.cleanup()
+    return Json(_operation("cleanup_duplicates", report.count, f"Removed {report.count} duplicates"))
+
+
+def _operation(name: str, count: int, message: str) -> dict[str, object]:
+    return {"success": True, "message": message, "affected_count": count, "operation": name}

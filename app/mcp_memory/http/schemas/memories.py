@@ -1,0 +1,144 @@
+"""Storing, reading, changing and deleting memories."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from mcp_memory.domain.memory import DEFAULT_STORE
+from mcp_memory.http.schemas.common import MemoryOut, StoreName, Tags
+from mcp_memory.memories.requests import NewMemory
+
+BULK_LIMIT = 1000
+
+
+class MemoryIn(BaseModel):
+    """A memory to store. `client_hostname` and `restore_deleted` are accepted from older clients and change nothing."""
+
+    content: str = Field(description="The text", examples=["Deployments to production happen on Tuesdays"])
+    tags: Tags = None
+    memory_type: str | None = Field(None, examples=["decision"])
+    metadata: dict[str, Any] | None = None
+    store: StoreName = DEFAULT_STORE
+    conversation_id: str | None = Field(
+        None, description="Kept in the metadata; a memory of a conversation skips the semantic duplicate check"
+    )
+    client_hostname: str | None = None
+    restore_deleted: bool = False
+
+    def to_new(self, agent: str | None) -> NewMemory:
+        """`agent` is the value of X-Agent-ID: it becomes the tag `agent:<id>`."""
+        metadata = dict(self.metadata or {})
+        if self.conversation_id is not None:
+            metadata["conversation_id"] = self.conversation_id
+        return NewMemory(
+            content=self.content,
+            tags=with_agent(self.tags, agent),
+            memory_type=self.memory_type,
+            metadata=metadata,
+            store=self.store,
+        )
+
+
+def with_agent(tags: list[str] | str | None, agent: str | None) -> list[str] | str | None:
+    if not agent:
+        return tags
+    tag = f"agent:{agent}"
+    if isinstance(tags, str) and not tags.lstrip().startswith("["):
+        return f"{tags},{tag}"
+    return [*tags, tag] if isinstance(tags, list) else tags or [tag]
+
+
+class StoreOut(BaseModel):
+    """`success` is false for a duplicate, which is no error: `memory` is then the one that is stored."""
+
+    success: bool
+    message: str
+    content_hash: str | None
+    memory: MemoryOut | None
+    status: Literal["stored", "duplicate", "similar", "invalid"] | None = None
+
+
+class BulkIn(BaseModel):
+    memories: Annotated[list[MemoryIn], Field(min_length=1, max_length=BULK_LIMIT)]
+    skip_invalid: bool = Field(
+        True, description="Store the others where an item breaks a rule; false refuses them all (422)"
+    )
+
+
+class BulkItemOut(BaseModel):
+    status: Literal["stored", "duplicate", "similar", "invalid"]
+    message: str
+    content_hash: str | None
+
+
+class BulkOut(BaseModel):
+    """One result for each item, in order."""
+
+    success: bool = Field(description="True when no item was invalid")
+    stored: int
+    duplicates: int
+    invalid: int
+    results: list[BulkItemOut]
+
+
+class MemoryChangesIn(BaseModel):
+    """What to change. Tags replace; metadata is merged key by key; what is left out stays."""
+
+    tags: Tags = None
+    memory_type: str | None = None
+    metadata: dict[str, Any] | None = None
+    preserve_timestamps: bool = False
+
+
+class UpdateOut(BaseModel):
+    success: bool
+    message: str
+    content_hash: str
+    memory: MemoryOut
+
+
+class DeleteOut(BaseModel):
+    success: bool
+    message: str
+    content_hash: str
+
+
+class ForgetIn(BaseModel):
+    """What to delete: the named hashes, or everything that meets all conditions. A store alone is not a condition."""
+
+    hashes: Annotated[list[str], Field(max_length=10_000)] | None = None
+    tags: Tags = None
+    tag_match: str = Field("any", description="any or all")
+    memory_type: str | None = None
+    after: str | float | None = Field(None, description="From this time on: ISO date, UTC seconds or words")
+    before: str | float | None = Field(None, description="Before this time")
+    time_expr: str | None = Field(None, examples=["last week"])
+    store: StoreName = DEFAULT_STORE
+    dry_run: bool = False
+
+
+class ForgetOut(BaseModel):
+    success: bool
+    message: str
+    count: int
+    hashes: list[str] = Field(description="At most 1,000 of them")
+    dry_run: bool
+
+
+class MemoryPageOut(BaseModel):
+    """A page, newest first. `next_cursor` goes into `cursor` of the next request and stays right while memories arrive."""
+
+    memories: list[MemoryOut]
+    total: int
+    page: int
+    page_size: int
+    has_more: bool
+    next_cursor: str | None
+
+
+class HashesOut(BaseModel):
+    hashes: list[str]
+    next_cursor: str | None
+    has_more: bool

@@ -1,0 +1,63 @@
+"""Searches and their answers."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from mcp_memory.domain.memory import DEFAULT_STORE
+from mcp_memory.http.schemas.common import MemoryOut, StoreName, Tags
+
+Limit = Annotated[int, Field(ge=1, le=100)]
+Threshold = Annotated[float, Field(ge=0, le=1, description="Least similarity_score of a result")]
+
+
+class SearchIn(BaseModel):
+    """A search. Without a query the newest memories under the conditions are the answer."""
+
+    query: str | None = Field(None, examples=["when do we deploy?"])
+    n_results: Limit = 10
+    mode: str = Field("hybrid", description="hybrid (meaning and words), semantic, keyword (BM25) or exact (substring)")
+    tags: Tags = None
+    tag_match: str = Field("any", description="any or all")
+    memory_type: str | None = None
+    store: StoreName = DEFAULT_STORE
+    after: str | float | None = Field(None, description="From this time on: ISO date, UTC seconds or words")
+    before: str | float | None = Field(None, description="Before this time")
+    time_expr: str | None = Field(None, examples=["last week"])
+    similarity_threshold: Threshold | None = None
+    quality_boost: bool | None = Field(None, description="Accepted from older clients; changes nothing")
+    quality_weight: float | None = Field(None, description="Accepted from older clients; changes nothing")
+
+
+class TagSearchIn(BaseModel):
+    tags: Tags
+    match_all: bool = False
+    time_filter: str | None = Field(None, examples=["last month"])
+    limit: Limit = 100
+    store: StoreName = DEFAULT_STORE
+
+
+class TimeSearchIn(BaseModel):
+    query: str = Field(description="A time in words", examples=["last week"])
+    n_results: Limit = 10
+    semantic_query: str | None = Field(None, description="Rank the memories of that time by this text")
+    store: StoreName = DEFAULT_STORE
+
+
+class HitOut(BaseModel):
+    """A result. `score` orders the answer; `similarity_score` is 0 to 1 with unrelated = 0.5, null where no text took part."""
+
+    memory: MemoryOut
+    similarity_score: float | None
+    relevance_reason: str
+    score: float
+
+
+class SearchOut(BaseModel):
+    results: list[HitOut]
+    total_found: int
+    query: str
+    search_type: str
+    processing_time_ms: float

@@ -1,0 +1,141 @@
+"""run_server: what `memory server` and a background owner do once the settings are read."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+import structlog
+
+from mcp_memory import __version__
+from mcp_memory.config import Settings
+from mcp_memory.http.listen import listen, url_of
+from mcp_memory.logs import configure_logs
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from mcp_memory.http.uvicorn_server import Server
+    from mcp_memory.owner.gate import OwnerState
+    from mcp_memory.owner.ownership import Ownership
+
+log = structlog.stdlib.get_logger("mcp_memory.http")
+
+
+def run_server(
+    settings: Settings,
+    *,
+    ownership: Ownership | None = None,
+    tcp: bool = True,
+    on_ready: Callable[[str | None], None] | None = None,
+) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code: 0, 78 for settings that can't work, 69 where the storage can't.
+
+    With an `ownership` its local socket is served too, and its record is published once requests are answered. `tcp=False`
+    serves that socket alone, in this one process. `on_ready` is told the URL (None without TCP).
+
+    Raises ConfigurationError, before anything is started, where the address can't be had or would be open to a network
+    without a key. The caller releases the ownership.
+    """
+    configure_logs(settings)
+    os.umask(0o077)
+    public = listen(settings) if tcp else None
+    url = url_of(public) if public is not None else None
+
+    def ready() -> None:
+        if ownership is not None:
+            ownership.publish(tcp=url)
+        if on_ready is not None:
+            on_ready(url)
+        log.info("serving", url=url, version=__version__, pid=os.getpid())
+
+    def stopping() -> None:
+        if ownership is not None:
+            ownership.withdraw()
+        log.info("stopping: requests in work are finished first")
+
+    sockets = [sock for sock in (public, ownership.listen() if ownership else None) if sock is not None]
+    if tcp and sys.platform != "win32":
+        code = _run_gunicorn(settings, sockets, ownership, ready, stopping)
+    else:
+        code = _run_alone(settings, sockets, ownership, ready, stopping)
+    if public is not None:
+        public.close()
+    if code == 0:
+        log.info("stopped")
+    return code
+
+
+def _run_gunicorn(
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    ownership: Ownership | None,
+    ready: Callable[[], None],
+    stopping: Callable[[], None],
+) -> int:
+    from mcp_memory.http.gunicorn_server import GunicornServer  # noqa: PLC0415  (not on Windows)
+
+    def build(gunicorn: GunicornServer, server: Server) -> ASGIApp:
+        return _application(settings, server, ownership, gunicorn.shared.report_failure)
+
+    return GunicornServer(settings, sockets, build_app=build, on_ready=ready, on_stopping=stopping).serve()
+
+
+def _run_alone(
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    ownership: Ownership | None,
+    ready: Callable[[], None],
+    stopping: Callable[[], None],
+) -> int:
+    import uvicorn  # noqa: PLC0415  (gunicorn's master imports it by itself)
+
+    from mcp_memory.http.uvicorn_server import Server, uvicorn_options  # noqa: PLC0415
+
+    config = uvicorn.Config("", log_config=None, **uvicorn_options(settings.graceful_timeout))
+    server = Server(config, on_ready=ready, on_stopping=stopping)
+    failures: list[int] = []
+    config.app = _application(settings, server, ownership, failures.append)
+    try:
+        # uvicorn closes the sockets it is given; the ownership's stays its own.
+        server.run(sockets=[sock.dup() for sock in sockets])
+    except SystemExit as end:
+        return failures[0] if failures else int(bool(end.code))
+    return 0
+
+
+def _application(
+    settings: Settings, server: Server, ownership: Ownership | None, on_failure: Callable[[int], None]
+) -> ASGIApp:
+    """Built in the process that serves: gunicorn's master imports none of this."""
+    from mcp_memory.http.app import create_app  # noqa: PLC0415
+    from mcp_memory.http.startup import PlainStartup  # noqa: PLC0415
+
+    state = _owner_state(settings, ownership, server) if ownership is not None else None
+    app = create_app(settings, owner=state)
+    if state is not None:
+        state.storage = lambda: app.state.container
+    return PlainStartup(app, on_failure=on_failure)
+
+
+def _owner_state(settings: Settings, ownership: Ownership, server: Server) -> OwnerState:
+    from mcp_memory.owner.gate import OwnerState  # noqa: PLC0415
+    from mcp_memory.owner.maintenance import LeaseFile  # noqa: PLC0415
+    from mcp_memory.owner.record import OwnerKind  # noqa: PLC0415
+
+    background = ownership.kind is OwnerKind.BACKGROUND
+    return OwnerState(
+        ownership.kind,
+        LeaseFile(ownership.store.paths.maintenance),
+        storage=_not_open,
+        stop=server.stop if background else None,
+        connections=lambda: server.connections,
+        watches=settings.workers > 1,
+    )
+
+
+def _not_open() -> NoReturn:
+    raise RuntimeError("The storage isn't open yet.")

@@ -1,0 +1,89 @@
+"""uvicorn as this service runs it: in a gunicorn worker, or alone (a background owner, Windows)."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+
+SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGBREAK") if hasattr(signal, name)]
+KEEP_ALIVE_SECONDS = 75
+
+
+def uvicorn_options(graceful_seconds: int) -> dict[str, Any]:
+    """Access logs and server headers are our middleware's affair; forwarding headers are believed from nobody."""
+    compiled = sys.platform != "win32"
+    return {
+        "loop": "uvloop" if compiled else "asyncio",
+        "http": "httptools",
+        "ws": "none",
+        "lifespan": "on",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": False,
+        "timeout_keep_alive": KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": graceful_seconds,
+    }
+
+
+class Server(uvicorn.Server):
+    """Drains and ends on SIGTERM, SIGINT and SIGQUIT, and when its parent has died: an orphan must not keep the store."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        parent: int | None = None,
+        on_ready: Callable[[], None],
+        on_stopping: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(config)
+        self._parent = parent
+        self._on_ready = on_ready
+        self._on_stopping = on_stopping
+
+    @property
+    def connections(self) -> int:
+        """Connections that are open now."""
+        return len(self.server_state.connections)
+
+    def stop(self) -> None:
+        """Drain and end."""
+        self.should_exit = True
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            self._on_ready()
+
+    async def shutdown(self, sockets: list[Any] | None = None) -> None:
+        if self._on_stopping is not None:
+            self._on_stopping()
+        await super().shutdown(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._parent is not None and os.getppid() != self._parent:
+            return True
+        return await super().on_tick(counter)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Unlike uvicorn's, signals aren't raised again at the end: a drained worker has ended well, with status 0."""
+        if sys.platform == "win32":
+            with super().capture_signals():
+                yield
+            return
+        loop = asyncio.get_running_loop()
+        for number in SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in SIGNALS:
+                loop.remove_signal_handler(number)

@@ -1,0 +1,126 @@
+"""Logs: structlog for our own lines, and everybody else's through the same renderer. Always to stderr: stdout may speak MCP.
+
+A console format on a terminal, one JSON object a line otherwise. Secrets never pass: see `Redaction`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+import orjson
+import structlog
+from structlog.typing import EventDict, Processor
+
+from mcp_memory.config import LogFormat, Settings
+
+_TALKATIVE = ("gunicorn.error", "uvicorn.error", "uvicorn.access", "httpx", "httpcore", "mcp", "asyncio", "urllib3")
+"""Libraries whose INFO lines tell a user nothing that ours don't; shown with LOG_LEVEL=DEBUG."""
+_SHORTEST_SECRET = 4
+REDACTED = "[redacted]"
+_CREDENTIAL = re.compile(
+    r"""(?ix) (?P<name> authorization | x-api-key | api[_-]?key ) (?P<between> ["']? \s* [:=,] \s* b?["']? )
+        (?P<scheme> bearer \s+ )? [^\s"',;&)}\]]+"""
+)
+
+
+class Redaction:
+    """Takes known secrets, and whatever stands behind an Authorization or key header, out of a line of text."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {
+            form for secret in secrets for form in (secret, json.dumps(secret)[1:-1]) if len(form) >= _SHORTEST_SECRET
+        }
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+    def __call__(self, text: str) -> str:
+        if self._secrets is not None:
+            text = self._secrets.sub(REDACTED, text)
+        return _CREDENTIAL.sub(rf"\g<name>\g<between>\g<scheme>{REDACTED}", text)
+
+
+class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
+    """Redacts the finished line, so that no field, message or traceback is forgotten."""
+
+    def __init__(
+        self, redaction: Redaction, *, processors: list[Processor], foreign_pre_chain: list[Processor]
+    ) -> None:
+        super().__init__(processors=processors, foreign_pre_chain=foreign_pre_chain)
+        self._redaction = redaction
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redaction(super().format(record))
+
+
+def configure_logs(settings: Settings, *, stream: TextIO | None = None) -> None:
+    """Send every logger of the process to stderr in one format. Call it once a process; calling again replaces the first."""
+    stream = stream or sys.stderr
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    console = settings.log_format is LogFormat.CONSOLE or (settings.log_format is LogFormat.AUTO and stream.isatty())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
+    ]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        RedactingFormatter(
+            Redaction(secrets_of(settings)),
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder(allow=())],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_rendering(console, colours=stream.isatty()),
+            ],
+        )
+    )
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(level if level <= logging.DEBUG else max(level, logging.WARNING))
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """The value of every setting that is a secret."""
+    values = (getattr(settings, name) for name in type(settings).model_fields)
+    return [value.get_secret_value() for value in values if hasattr(value, "get_secret_value")]
+
+
+def _rendering(console: bool, *, colours: bool) -> list[Processor]:
+    if console:
+        plain = structlog.dev.plain_traceback
+        return [_short_logger, structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=0)]
+    return [
+        structlog.processors.format_exc_info,
+        structlog.processors.EventRenamer("message"),
+        structlog.processors.JSONRenderer(serializer=_dump),
+    ]
+
+
+def _short_logger(_: object, __: str, event: EventDict) -> EventDict:
+    """On a terminal the logger's name only tells where a foreign line comes from."""
+    if str(event.get("logger", "")).startswith("mcp_memory"):
+        event.pop("logger")
+    return event
+
+
+def _dump(event: EventDict, **_: object) -> str:
+    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()

@@ -1,0 +1,124 @@
+"""Storage and embedder with a stopwatch: the same contracts, each call timed for /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, ScoredMemory
+from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter, Page, SearchQuery
+from mcp_memory.embedding.base import Embedder
+from mcp_memory.metrics import EMBEDDING_BATCH, EMBEDDING_SECONDS, storage_operation
+from mcp_memory.storage.base import (
+    BaseStorage,
+    OptimizeReport,
+    StorageHealth,
+    StorageStats,
+    UpsertMode,
+    UpsertOutcome,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class MeasuredStorage(BaseStorage):
+    """Times every operation of the storage inside it."""
+
+    def __init__(self, inner: BaseStorage) -> None:
+        self.inner = inner
+
+    async def initialize(self) -> None:
+        await self.inner.initialize()
+
+    async def close(self) -> None:
+        await self.inner.close()
+
+    async def upsert(
+        self, memories: Sequence[EmbeddedMemory], *, mode: UpsertMode = UpsertMode.REPLACE
+    ) -> list[UpsertOutcome]:
+        async with storage_operation("upsert"):
+            return await self.inner.upsert(memories, mode=mode)
+
+    async def get(self, hashes: Sequence[str]) -> dict[str, Memory]:
+        async with storage_operation("get"):
+            return await self.inner.get(hashes)
+
+    async def get_embedded(self, hashes: Sequence[str]) -> dict[str, EmbeddedMemory]:
+        async with storage_operation("get_embedded"):
+            return await self.inner.get_embedded(hashes)
+
+    async def delete(self, hashes: Sequence[str]) -> list[str]:
+        async with storage_operation("delete"):
+            return await self.inner.delete(hashes)
+
+    async def delete_matching(self, where: MemoryFilter) -> int:
+        async with storage_operation("delete_matching"):
+            return await self.inner.delete_matching(where)
+
+    async def update(self, content_hash: str, changes: MemoryChanges) -> Memory:
+        async with storage_operation("update"):
+            return await self.inner.update(content_hash, changes)
+
+    async def search(self, query: SearchQuery) -> list[ScoredMemory]:
+        async with storage_operation("search"):
+            return await self.inner.search(query)
+
+    async def page(self, where: MemoryFilter, *, limit: int, cursor: Cursor | None = None, offset: int = 0) -> Page:
+        async with storage_operation("page"):
+            return await self.inner.page(where, limit=limit, cursor=cursor, offset=offset)
+
+    async def count(self, where: MemoryFilter) -> int:
+        async with storage_operation("count"):
+            return await self.inner.count(where)
+
+    async def tags(self, where: MemoryFilter) -> dict[str, int]:
+        async with storage_operation("tags"):
+            return await self.inner.tags(where)
+
+    async def facet(self, field: FacetField, where: MemoryFilter) -> dict[str, int]:
+        async with storage_operation("facet"):
+            return await self.inner.facet(field, where)
+
+    async def stats(self) -> StorageStats:
+        async with storage_operation("stats"):
+            return await self.inner.stats()
+
+    async def health(self) -> StorageHealth:
+        async with storage_operation("health"):
+            return await self.inner.health()
+
+    def iterate(
+        self, where: MemoryFilter = EVERYTHING, *, batch_size: int = 256, after_id: str | None = None
+    ) -> AsyncIterator[list[EmbeddedMemory]]:
+        return self.inner.iterate(where, batch_size=batch_size, after_id=after_id)
+
+    async def optimize(self) -> OptimizeReport:
+        async with storage_operation("optimize"):
+            return await self.inner.optimize()
+
+
+class MeasuredEmbedder:
+    """Times every call of the embedder inside it."""
+
+    def __init__(self, inner: Embedder) -> None:
+        self.inner = inner
+
+    @property
+    def identity(self) -> ModelIdentity:
+        return self.inner.identity
+
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
+        EMBEDDING_BATCH.labels("query").observe(1)
+        with EMBEDDING_SECONDS.labels("query").time():
+            return await self.inner.embed_query(text)
+
+    async def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        EMBEDDING_BATCH.labels("document").observe(len(texts))
+        with EMBEDDING_SECONDS.labels("document").time():
+            return await self.inner.embed_documents(texts)
+
+    async def close(self) -> None:
+        await self.inner.close()

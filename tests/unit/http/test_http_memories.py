@@ -1,0 +1,139 @@
+"""What /api/memories promises."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.anyio
+UNKNOWN = "0" * 64
+
+
+async def store(client: httpx.AsyncClient, content: str, **fields: object) -> str:
+    answer = await client.post("/api/memories", json={"content": content, **fields})
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["content_hash"])
+
+
+async def test_a_stored_memory_can_be_read_back(client: httpx.AsyncClient) -> None:
+    answer = await client.post(
+        "/api/memories",
+        json={"content": "Tea at four", "tags": "Food, tea", "memory_type": "note", "metadata": {"cups": 2}},
+    )
+    stored = answer.json()
+    assert answer.status_code == 200
+    assert stored["success"] is True
+    memory = (await client.get(f"/api/memories/{stored['content_hash']}")).json()
+    assert memory == stored["memory"]
+    assert memory["content"] == "Tea at four"
+    assert memory["tags"] == ["food", "tea"]
+    assert memory["memory_type"] == "note"
+    assert memory["metadata"] == {"cups": 2}
+    assert memory["created_at_iso"].endswith("Z")
+    assert memory["updated_at"] >= memory["created_at"] > 1.6e9
+
+
+async def test_a_duplicate_is_answered_with_the_stored_memory(client: httpx.AsyncClient) -> None:
+    first = await store(client, "Tea at four")
+    answer = await client.post("/api/memories", json={"content": " TEA at four "})
+    assert answer.status_code == 200
+    assert answer.json()["success"] is False
+    assert answer.json()["status"] == "duplicate"
+    assert answer.json()["memory"]["content_hash"] == first
+    assert first in answer.json()["message"]
+
+
+async def test_pages_hold_every_memory_once_newest_first(client: httpx.AsyncClient) -> None:
+    hashes = [await store(client, f"memory number {number}") for number in range(7)]
+    seen: list[str] = []
+    cursor = None
+    while True:
+        answer = (
+            await client.get("/api/memories", params={"page_size": 3} | ({"cursor": cursor} if cursor else {}))
+        ).json()
+        seen += [memory["content_hash"] for memory in answer["memories"]]
+        assert answer["total"] == 7
+        cursor = answer["next_cursor"]
+        assert answer["has_more"] is (cursor is not None)
+        if cursor is None:
+            break
+    assert seen == hashes[::-1]
+    second = (await client.get("/api/memories", params={"page": 2, "page_size": 3})).json()
+    assert [memory["content_hash"] for memory in second["memories"]] == hashes[::-1][3:6]
+
+
+async def test_an_update_replaces_tags_and_merges_metadata(client: httpx.AsyncClient) -> None:
+    content_hash = await store(client, "Tea at four", tags=["a"], metadata={"kept": 1, "changed": 1})
+    answer = await client.put(f"/api/memories/{content_hash}", json={"tags": ["b"], "metadata": {"changed": 2}})
+    assert answer.status_code == 200
+    assert answer.json()["memory"]["tags"] == ["b"]
+    assert answer.json()["memory"]["metadata"] == {"kept": 1, "changed": 2}
+
+
+async def test_a_deleted_memory_is_gone(client: httpx.AsyncClient) -> None:
+    content_hash = await store(client, "Tea at four")
+    assert (await client.delete(f"/api/memories/{content_hash}")).json()["success"] is True
+    for method in ("GET", "DELETE"):
+        answer = await client.request(method, f"/api/memories/{content_hash}")
+        assert answer.status_code == 404
+        assert answer.json()["detail"] == "Memory not found"
+        assert answer.json()["error"]["code"] == "memory_not_found"
+
+
+async def test_bulk_store_answers_for_each_item(client: httpx.AsyncClient) -> None:
+    await store(client, "known")
+    items = [{"content": "new"}, {"content": "known"}, {"content": "  "}, {"content": "NEW"}]
+    answer = (await client.post("/api/memories/bulk", json={"memories": items})).json()
+    assert [result["status"] for result in answer["results"]] == ["stored", "duplicate", "invalid", "duplicate"]
+    assert (answer["stored"], answer["duplicates"], answer["invalid"]) == (1, 2, 1)
+    assert answer["success"] is False
+
+
+async def test_bulk_store_can_refuse_all_for_one(client: httpx.AsyncClient) -> None:
+    items = [{"content": "fine"}, {"content": ""}]
+    answer = await client.post("/api/memories/bulk", json={"memories": items, "skip_invalid": False})
+    assert answer.status_code == 422
+    assert (await client.get("/api/memories")).json()["total"] == 0
+
+
+async def test_forget_counts_in_a_dry_run_and_then_deletes(client: httpx.AsyncClient) -> None:
+    for number in range(3):
+        await store(client, f"old {number}", tags=["old"])
+    await store(client, "kept")
+    request = {"tags": ["old"], "dry_run": True}
+    assert (await client.post("/api/memories/delete", json=request)).json()["count"] == 3
+    assert (await client.get("/api/memories")).json()["total"] == 4
+    assert (await client.post("/api/memories/delete", json=request | {"dry_run": False})).json()["count"] == 3
+    assert [m["content"] for m in (await client.get("/api/memories")).json()["memories"]] == ["kept"]
+
+
+async def test_hashes_are_listed_once_each_across_pages(client: httpx.AsyncClient) -> None:
+    stored = {await store(client, f"memory {number}") for number in range(5)}
+    listed: list[str] = []
+    cursor = None
+    while True:
+        answer = (
+            await client.get("/api/memories/hashes", params={"limit": 2} | ({"cursor": cursor} if cursor else {}))
+        ).json()
+        listed += answer["hashes"]
+        cursor = answer["next_cursor"]
+        if not answer["has_more"]:
+            break
+    assert sorted(listed) == sorted(stored)
+
+
+async def test_an_agent_id_becomes_a_tag(client: httpx.AsyncClient) -> None:
+    body = {"content": "from an agent", "tags": ["x"]}
+    answer = await client.post("/api/memories", json=body, headers={"X-Agent-ID": "planner"})
+    assert answer.json()["memory"]["tags"] == ["x", "agent:planner"]
+
+
+async def test_bulk_delete_needs_the_right_count(client: httpx.AsyncClient) -> None:
+    for number in range(2):
+        await store(client, f"old {number}", tags=["old"])
+    refused = await client.post("/api/manage/bulk-delete", json={"tag": "old", "confirm_count": 3})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["code"] == "confirmation_mismatch"
+    done = await client.post("/api/manage/bulk-delete", json={"tag": "old", "confirm_count": 2})
+    assert done.json()["affected_count"] == 2
+    assert done.json()["operation"] == "bulk_delete"
