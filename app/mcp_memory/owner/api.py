@@ -12,21 +12,16 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from mcp_memory.owner.gate import OwnerState
-from mcp_memory.owner.handshake import TOKEN_HEADER
 from mcp_memory.owner.maintenance import LONGEST_SECONDS, Lease
-from mcp_memory.owner.record import OwnerRecord, read_record
+from mcp_memory.owner.paths import OwnerPaths
+from mcp_memory.owner.record import read_record
 
 
 def local_only(request: Request) -> None:
-    """404 unless the request came over the Unix socket or carries the token that the record (0600) holds."""
+    """404 unless the connection itself is the owner's local socket: no header can change that."""
     server = request.scope.get("server")
-    if server is not None and server[1] is None:
-        return
-    record = _record(request)
-    token = request.headers.get(TOKEN_HEADER, "")
-    if record is not None and record.token and secrets.compare_digest(token.encode(), record.token.encode()):
-        return
-    raise HTTPException(404, "Not Found")
+    if server is None or server[1] is not None:
+        raise HTTPException(404, "Not Found")
 
 
 def owner_state(request: Request) -> OwnerState:
@@ -34,11 +29,6 @@ def owner_state(request: Request) -> OwnerState:
     if not isinstance(state, OwnerState):
         raise HTTPException(404, "This process owns no store.")
     return state
-
-
-def _record(request: Request) -> OwnerRecord | None:
-    state = getattr(request.app.state, "owner", None)
-    return read_record(state.lease.folder / "owner.json") if isinstance(state, OwnerState) else None
 
 
 State = Annotated[OwnerState, Depends(owner_state)]
@@ -73,9 +63,9 @@ class EndOfUse(BaseModel):
 
 
 @router.get("/owner")
-def owner(request: Request, state: State) -> dict[str, Any]:
+def owner(state: State) -> dict[str, Any]:
     """The record, and how busy the owner is."""
-    record = _record(request)
+    record = read_record(OwnerPaths(state.lease.folder).record)
     if record is None:
         raise HTTPException(503, "The owner hasn't written its record yet.")
     lease = state.lease.current()

@@ -37,10 +37,11 @@ class OwnerClient:
     sent twice. Requests run side by side. Use within one event loop; call `close` at the end.
     """
 
-    def __init__(self, store: StoreIdentity, *, start: Start | None = _start) -> None:
+    def __init__(self, store: StoreIdentity, *, start: Start | None = _start, version: str = __version__) -> None:
         """`start` None: never start an owner (used by commands that only look)."""
         self.store = store
         self._start = start
+        self._version = version
         self._pool: ConnectionPool | None = None
         self._owner: OwnerRecord | None = None
         self._finding = asyncio.Lock()
@@ -145,10 +146,10 @@ class OwnerClient:
         verdict: Verdict | None = None
         try:
             owner = await shake_hands(pool)
-            verdict = judge(owner, self.store)
+            verdict = judge(owner, self.store, self._version)
             if verdict is Verdict.USE:
                 return pool, owner
-            reason = f"another client is version {__version__}, model {self.store.model}"
+            reason = f"another client is version {self._version}, model {self.store.model}"
             if await ask_to_hand_over(pool, reason=reason, takes_over=verdict is Verdict.REPLACE):
                 replaced.add(owner.pid)
             return None

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
 
+import structlog
+
 from mcp_memory.domain.errors import StorageBusyError, StorageError
 from mcp_memory.owner.maintenance import Lease, LeaseFile
 from mcp_memory.owner.record import OwnerKind
@@ -22,6 +24,7 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+log = structlog.stdlib.get_logger("mcp_memory.owner")
 DRAIN_SECONDS = 30.0
 """How long requests in work may take to end before a lease is refused."""
 _WATCH_SECONDS = 1.0
@@ -44,9 +47,10 @@ class OwnerState:
         kind: OwnerKind,
         lease: LeaseFile,
         *,
-        storage: Suspendable | None = None,
+        storage: Callable[[], Suspendable],
         stop: Callable[[], None] | None = None,
         connections: Callable[[], int] | None = None,
+        watches: bool = False,
     ) -> None:
         self.kind = kind
         self.lease = lease
@@ -54,6 +58,8 @@ class OwnerState:
         self.stop = stop
         """Drain and end; None where no client may ask for it."""
         self.connections = connections
+        self.watches = watches
+        """Leases may be given by another worker: look for them although no request comes by."""
         self.in_work = 0
         self._last = time.monotonic()
         self._suspended = False
@@ -97,8 +103,7 @@ class OwnerState:
             if lease is not None and not self._suspended:
                 await self._suspend()
             elif lease is None and self._suspended:
-                if self.storage is not None:
-                    await self.storage.resume()
+                await self.storage().resume()
                 self._suspended = False
         return lease
 
@@ -107,8 +112,7 @@ class OwnerState:
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._quiet.wait()
-            if self.storage is not None:
-                await self.storage.suspend()
+            await self.storage().suspend()
         except BaseException as error:
             self._suspended = False
             if isinstance(error, TimeoutError):
@@ -119,10 +123,13 @@ class OwnerState:
             raise
 
     async def watch(self) -> None:
-        """Keep to leases although no request comes by (several workers: the lease was given by another one)."""
+        """Keep to leases until cancelled."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            await self.keep_to_lease()
+            try:
+                await self.keep_to_lease()
+            except StorageError as error:
+                log.warning("the storage can't follow the maintenance lease yet", reason=error.message)
 
 
 class OwnerGate:
@@ -133,6 +140,9 @@ class OwnerGate:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" and self._state.watches:
+            await self._app(scope, receive, self._watching(send))
+            return
         if scope["type"] != "http" or scope["path"].startswith(_ALWAYS_OPEN):
             await self._app(scope, receive, send)
             return
@@ -146,6 +156,20 @@ class OwnerGate:
             return
         async with self._state.working():
             await self._app(scope, receive, send)
+
+    def _watching(self, send: Send) -> Send:
+        """Watch from the end of start-up to the end of the worker."""
+        watching: asyncio.Task[None] | None = None
+
+        async def sent(message: Message) -> None:
+            nonlocal watching
+            if message["type"] == "lifespan.startup.complete":
+                watching = asyncio.create_task(self._state.watch(), name="maintenance leases")
+            elif watching is not None:
+                watching.cancel()
+            await send(message)
+
+        return sent
 
 
 async def _refuse(error: StorageError, send: Send) -> None:

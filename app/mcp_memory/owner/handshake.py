@@ -44,12 +44,12 @@ async def shake_hands(pool: ConnectionPool) -> OwnerRecord:
         raise ConnectionLostError(f"not an owner of a memory store: {error}") from error
 
 
-def judge(owner: OwnerRecord, store: StoreIdentity) -> Verdict:
-    """Whether this owner will do for a client with these settings.
+def judge(owner: OwnerRecord, store: StoreIdentity, version: str) -> Verdict:
+    """Whether this owner will do for a client of this version with these settings.
 
     Raises ConfigurationError where it won't and is not to be replaced: somebody's server, or a later version than ours.
     """
-    older = version_tuple(owner.version) < version_tuple(__version__)
+    older = version_tuple(owner.version) < version_tuple(version)
     other = owner.fingerprint != store.fingerprint
     if owner.kind is OwnerKind.BACKGROUND and owner.protocol <= PROTOCOL:
         if other:
@@ -58,7 +58,7 @@ def judge(owner: OwnerRecord, store: StoreIdentity) -> Verdict:
     if owner.protocol != PROTOCOL:
         raise ConfigurationError(
             f"The process that serves {store.folder} ({owner.kind}, process {owner.pid}) is version {owner.version}, this is "
-            f"{__version__}, and they can't work together: start the older one of the two again with the newer version."
+            f"{version}, and they can't work together: start the older one of the two again with the newer version."
         )
     if other:
         models = f"its embedding model is {owner.model}, yours {store.model}"

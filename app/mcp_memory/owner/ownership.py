@@ -103,6 +103,12 @@ class Ownership:
         self._socket = sock
         return sock
 
+    @property
+    def token(self) -> str:
+        """What clients must send where the socket is a TCP port (Windows)."""
+        self.listen()
+        return self._token or ""
+
     def publish(self, *, tcp: str | None = None) -> OwnerRecord:
         """Write the record that clients look for. `tcp` is the URL of the public address, if any."""
         record = OwnerRecord(

@@ -1,0 +1,60 @@
+"""Console scripts. Commands that must start in a blink go their way before Typer, Rich or the settings are imported."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+
+def main() -> None:
+    """`memory`."""
+    match sys.argv[1:]:
+        case ["mcp"]:
+            stdio()
+        case ["healthcheck"]:
+            from mcp_memory.cli.healthcheck import healthcheck  # noqa: PLC0415
+
+            sys.exit(healthcheck())
+        case ["server"] if started_by_mcp_client():
+            from mcp_memory.cli.bridge import serve_stdio  # noqa: PLC0415
+
+            print(
+                "stdin and stdout are pipes: speaking MCP on them, as an MCP client expects. For HTTP:  memory server --http",
+                file=sys.stderr,
+            )
+            if serve_stdio():
+                return
+            print("stdin was closed without a message: serving HTTP.", file=sys.stderr)
+            _typer()
+        case _:
+            _typer()
+
+
+def stdio() -> None:
+    """`memory mcp`, and the script names of the original that MCP clients' configurations name."""
+    from mcp_memory.cli.bridge import serve_stdio  # noqa: PLC0415
+
+    serve_stdio()
+
+
+def started_by_mcp_client() -> bool:
+    """Whether stdin and stdout are both pipes (or the socket pairs that Node uses): what MCP clients give a server.
+
+    A terminal, a file, /dev/null (systemd, nohup, a shell's `&`, containers) is not.
+    """
+    return _is_pipe(0) and _is_pipe(1)
+
+
+def _is_pipe(fd: int) -> bool:
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _typer() -> None:
+    from mcp_memory.cli.app import run  # noqa: PLC0415
+
+    run()
