@@ -14,18 +14,27 @@ from mcp_memory.memories.store import SLICE, prepare_imported
 from mcp_memory.storage.base import UpsertMode, UpsertOutcome
 
 
-async def export_embedded(
+def export_embedded(
     conditions: Conditions | None, context: Context, *, after_hash: str | None
 ) -> AsyncIterator[EmbeddedMemory]:
+    """Input is checked at the call, before the first memory is asked for: an answer may have begun to stream by then."""
     where = to_filter(conditions, now=context.clock(), zone=context.options.zone)
     after_id = None if after_hash is None else point_id(parse_content_hash(after_hash))
-    async for batch in context.storage.iterate(where, after_id=after_id):
+    return _flat(context.storage.iterate(where, after_id=after_id))
+
+
+async def _flat(batches: AsyncIterator[list[EmbeddedMemory]]) -> AsyncIterator[EmbeddedMemory]:
+    async for batch in batches:
         for item in batch:
             yield item
 
 
-async def export(conditions: Conditions | None, context: Context, *, after_hash: str | None) -> AsyncIterator[Memory]:
-    async for item in export_embedded(conditions, context, after_hash=after_hash):
+def export(conditions: Conditions | None, context: Context, *, after_hash: str | None) -> AsyncIterator[Memory]:
+    return _memories(export_embedded(conditions, context, after_hash=after_hash))
+
+
+async def _memories(items: AsyncIterator[EmbeddedMemory]) -> AsyncIterator[Memory]:
+    async for item in items:
         yield item.memory
 
 
