@@ -110,22 +110,3 @@ def test_the_application_can_be_started_again() -> None:
                 pass
 
     anyio.run(start_twice)
-
-
-def test_the_application_speaks_the_lifespan_protocol() -> None:
-    app = build_mcp_app(lambda: pytest.fail("no request is made"))
-    told: list[str] = []
-
-    async def run() -> None:
-        messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
-
-        async def receive() -> Any:
-            return next(messages)
-
-        async def send(message: Any) -> None:
-            told.append(message["type"])
-
-        await app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
-
-    anyio.run(run)
-    assert told == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

@@ -9,7 +9,6 @@ from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import INVALID_REQUEST
 from starlette.responses import JSONResponse
-from starlette.routing import Router
 from starlette.types import Receive, Scope, Send
 
 from mcp_memory import __version__
@@ -20,13 +19,12 @@ from mcp_memory.memories.service import Memories
 class McpApp:
     """An ASGI application that answers whatever path it is given; add it as a route, not as a mount (which redirects to /mcp/).
 
-    It answers inside its lifespan: `async with app.lifespan()`, or ASGI's lifespan protocol; either may follow an earlier one.
+    It answers inside `async with app.lifespan()`, which may follow an earlier one.
     """
 
     def __init__(self, make_manager: Callable[[], StreamableHTTPSessionManager]) -> None:
         self._make_manager = make_manager
         self._manager: StreamableHTTPSessionManager | None = None
-        self._lifespan_protocol = Router(lifespan=lambda _app: self.lifespan())
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -40,9 +38,6 @@ class McpApp:
                 self._manager = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._lifespan_protocol(scope, receive, send)
-            return
         if self._manager is None:
             raise RuntimeError("The MCP application answers only inside its lifespan")
         if scope["method"] != "POST":
