@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
+from functools import cache
 
 from mcp_memory.domain.periods import LocalCalendar, Period
 
@@ -50,7 +51,7 @@ def parse_phrase(text: str, calendar: LocalCalendar) -> Period | None:
 
     Raises ValueError or OverflowError for dates that don't exist ("2024-02-30").
     """
-    for pattern, handler in _PHRASES:
+    for pattern, handler in _phrases():
         if (match := pattern.fullmatch(text)) and (period := handler(match, calendar)):
             return period
     return None
@@ -207,51 +208,58 @@ def _day_and_clock(match: re.Match[str], calendar: LocalCalendar) -> Period | No
 
 def _single_day(text: str, calendar: LocalCalendar) -> Period | None:
     """A phrase without a time of day that means one day."""
-    for pattern, handler in _DAYS:
+    for pattern, handler in _days():
         if match := pattern.fullmatch(text):
             return handler(match, calendar)
     return None
 
 
-def _compiled(table: list[tuple[str, _Handler]]) -> list[tuple[re.Pattern[str], _Handler]]:
+_DAYS: tuple[tuple[str, _Handler], ...] = (
+    (r"today|yesterday|(?:the )?day before yesterday", _named_day),
+    (rf"{_COUNT} (?P<unit>day)s? ago", _ago),
+    (rf"{_WHICH}{_WEEKDAY}", _weekday),
+    (rf"{_WEEKDAY} (?:of )?(?P<which>last|previous|this|current) week", _weekday_of_week),
+    (rf"{_MONTH} {_DAY}{_YEAR}?", _month_day),
+    (rf"{_DAY} (?:of )?{_MONTH}{_YEAR}?", _month_day),
+    (r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)", _iso_day),
+    (r"(?P<year>\d{4})/(?P<month>\d\d?)/(?P<day>\d\d?)", _iso_day),
+    (r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)", _iso_day),
+)
+_PHRASES: tuple[tuple[str, _Handler], ...] = (
+    (r"(?:right )?now", lambda _match, calendar: Period(calendar.now, None, calendar.now)),
+    (r"past (?P<unit>second|minute|hour|day|week|month|quarter|year)", _past),
+    (r"last (?P<unit>second|minute|hour|day)", _past),
+    (rf"(?P<which>last|previous|this|current) {_UNIT}", _calendar_unit),
+    (rf"(?:past|last|previous) {_COUNT} {_UNIT}", _past),
+    (rf"(?:(?:past|last) )?(?P<count>\d{{1,6}}) ?{_SHORT}", _past),
+    (rf"{_COUNT} {_UNIT} ago", _ago),
+    (rf"(?P<count>\d{{1,6}}) ?{_SHORT} ago", _ago),
+    (rf"{_WHICH}week-?end", _weekend),
+    (rf"{_WHICH}{_MONTH}{_YEAR}?", _month),
+    (rf"{_WHICH}(?P<season>{'|'.join(SEASONS)}){_YEAR}?", _season),
+    (rf"{_WHICH}{_QUARTER}{_YEAR}?", _quarter),
+    (r"(?P<which>)(?P<year>\d{4})[- ]?q(?P<number>[1-4])(?P<ordinal>)", _quarter),
+    (r"(?P<year>(?:19|20)\d\d)", _iso_year),
+    (r"(?P<year>\d{4})[-/](?P<month>\d\d)", _iso_month),
+    (r"(?P<year>\d{4})-?w(?P<week>\d\d)", _iso_week),
+    (rf"(?P<date>\d{{4}}-\d\d-\d\d)[t ]{_ISO_TIME} ?(?P<offset>z|utc|[+-]\d\d(?::?\d\d)?)?", _iso_moment),
+    (r"tonight|last night", _tonight),
+    (rf"(?P<phrase>.+?),? (?:in the |at )?(?P<part>{'|'.join(DAY_PARTS)})", _day_part),
+    (rf"(?P<part>{'|'.join(DAY_PARTS)}) (?:of|on) (?P<phrase>.+)", _day_part),
+    (rf"(?:(?P<phrase>.+?),? )?(?:at )?{_CLOCK}", _day_and_clock),
+)
+
+
+def _compiled(table: tuple[tuple[str, _Handler], ...]) -> list[tuple[re.Pattern[str], _Handler]]:
     return [(re.compile(pattern, re.ASCII), handler) for pattern, handler in table]
 
 
-_DAYS = _compiled(
-    [
-        (r"today|yesterday|(?:the )?day before yesterday", _named_day),
-        (rf"{_COUNT} (?P<unit>day)s? ago", _ago),
-        (rf"{_WHICH}{_WEEKDAY}", _weekday),
-        (rf"{_WEEKDAY} (?:of )?(?P<which>last|previous|this|current) week", _weekday_of_week),
-        (rf"{_MONTH} {_DAY}{_YEAR}?", _month_day),
-        (rf"{_DAY} (?:of )?{_MONTH}{_YEAR}?", _month_day),
-        (r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)", _iso_day),
-        (r"(?P<year>\d{4})/(?P<month>\d\d?)/(?P<day>\d\d?)", _iso_day),
-        (r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)", _iso_day),
-    ]
-)
-_PHRASES = _DAYS + _compiled(
-    [
-        (r"(?:right )?now", lambda _match, calendar: Period(calendar.now, None, calendar.now)),
-        (r"past (?P<unit>second|minute|hour|day|week|month|quarter|year)", _past),
-        (r"last (?P<unit>second|minute|hour|day)", _past),
-        (rf"(?P<which>last|previous|this|current) {_UNIT}", _calendar_unit),
-        (rf"(?:past|last|previous) {_COUNT} {_UNIT}", _past),
-        (rf"(?:(?:past|last) )?(?P<count>\d{{1,6}}) ?{_SHORT}", _past),
-        (rf"{_COUNT} {_UNIT} ago", _ago),
-        (rf"(?P<count>\d{{1,6}}) ?{_SHORT} ago", _ago),
-        (rf"{_WHICH}week-?end", _weekend),
-        (rf"{_WHICH}{_MONTH}{_YEAR}?", _month),
-        (rf"{_WHICH}(?P<season>{'|'.join(SEASONS)}){_YEAR}?", _season),
-        (rf"{_WHICH}{_QUARTER}{_YEAR}?", _quarter),
-        (r"(?P<which>)(?P<year>\d{4})[- ]?q(?P<number>[1-4])(?P<ordinal>)", _quarter),
-        (r"(?P<year>(?:19|20)\d\d)", _iso_year),
-        (r"(?P<year>\d{4})[-/](?P<month>\d\d)", _iso_month),
-        (r"(?P<year>\d{4})-?w(?P<week>\d\d)", _iso_week),
-        (rf"(?P<date>\d{{4}}-\d\d-\d\d)[t ]{_ISO_TIME} ?(?P<offset>z|utc|[+-]\d\d(?::?\d\d)?)?", _iso_moment),
-        (r"tonight|last night", _tonight),
-        (rf"(?P<phrase>.+?),? (?:in the |at )?(?P<part>{'|'.join(DAY_PARTS)})", _day_part),
-        (rf"(?P<part>{'|'.join(DAY_PARTS)}) (?:of|on) (?P<phrase>.+)", _day_part),
-        (rf"(?:(?P<phrase>.+?),? )?(?:at )?{_CLOCK}", _day_and_clock),
-    ]
-)
+@cache
+def _days() -> list[tuple[re.Pattern[str], _Handler]]:
+    return _compiled(_DAYS)
+
+
+@cache
+def _phrases() -> list[tuple[re.Pattern[str], _Handler]]:
+    """Compiled at the first use: it takes as long as importing all of the domain."""
+    return _days() + _compiled(_PHRASES)
