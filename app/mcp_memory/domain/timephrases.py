@@ -12,36 +12,28 @@ from datetime import date, datetime, time, timedelta
 from functools import cache
 
 from mcp_memory.domain.periods import LocalCalendar, Period
-
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-SEASONS = {"spring": 3, "summer": 6, "autumn": 9, "fall": 9, "winter": 12}
-"""First months of the meteorological seasons of the northern hemisphere; a winter is named by the year of its December."""
-DAY_PARTS = {"morning": (5, 12), "noon": (11, 14), "afternoon": (12, 18), "evening": (17, 23), "night": (21, 29)}
-"""Hours of the day; a night ends at five on the next."""
-NUMBERS = {"a": 1, "an": 1, "a couple of": 2, "couple of": 2, "a few": 3, "few": 3} | {
-    word: count
-    for count, word in enumerate(
-        ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 1
-    )
-}
-ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
-SHORT_UNITS = {"h": "hour", "d": "day", "w": "week", "y": "year", "min": "minute", "mins": "minute"}
-
-_COUNT = rf"(?P<count>\d{{1,6}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
-_UNIT = r"(?P<unit>second|minute|hour|day|week|month|quarter|year)s?"
-_SHORT = rf"(?P<short>{'|'.join(sorted(SHORT_UNITS, key=len, reverse=True))})"
-_WHICH = r"(?:(?P<which>last|previous|this|current) )?"
-_MONTH = (
-    r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?"
-    r"|sept?(?:ember)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
+from mcp_memory.domain.timewords import (
+    CLOCK,
+    COUNT,
+    DAY,
+    DAY_PARTS,
+    ISO_TIME,
+    MONTH,
+    MONTHS,
+    ORDINALS,
+    QUARTER,
+    SEASONS,
+    SHORT,
+    UNIT,
+    WEEKDAY,
+    WEEKDAYS,
+    WHICH,
+    YEAR,
+    read_count,
+    read_unit,
+    read_which,
+    read_year,
 )
-_YEAR = r"(?:(?:,|,? (?:of )?)(?P<year>(?:19|20)\d\d|last year|this year))"
-_DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
-_WEEKDAY = r"(?P<weekday>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?"
-_QUARTER = r"(?:q(?P<number>[1-4])|(?P<ordinal>first|second|third|fourth) quarter)"
-_ISO_TIME = r"(?P<time>\d\d:\d\d(?P<second>:\d\d(?P<fraction>[.,]\d{1,9})?)?)"
-_CLOCK = r"(?P<hour>[012]?\d)(?::(?P<minute>[0-5]\d))? ?(?P<half>am|pm)?"
 
 _Handler = Callable[[re.Match[str], LocalCalendar], "Period | None"]
 
@@ -67,40 +59,19 @@ def _calendar_unit(match: re.Match[str], calendar: LocalCalendar) -> Period:
 
 
 def _past(match: re.Match[str], calendar: LocalCalendar) -> Period:
-    return calendar.past(_count(match), _unit(match))
+    return calendar.past(read_count(match), read_unit(match))
 
 
 def _ago(match: re.Match[str], calendar: LocalCalendar) -> Period:
-    return calendar.ago(_count(match), _unit(match))
-
-
-def _count(match: re.Match[str]) -> int:
-    text = match.groupdict().get("count") or "1"
-    return int(text) if text.isdigit() else NUMBERS[text]
-
-
-def _unit(match: re.Match[str]) -> str:
-    return match.groupdict().get("unit") or SHORT_UNITS[match["short"]]
-
-
-def _which(match: re.Match[str]) -> str | None:
-    which = match["which"]
-    return {"previous": "last", "current": "this"}.get(which, which)
-
-
-def _year(match: re.Match[str], calendar: LocalCalendar) -> int | None:
-    text = match["year"]
-    if text in ("last year", "this year"):
-        return calendar.today.year - (text == "last year")
-    return int(text) if text else None
+    return calendar.ago(read_count(match), read_unit(match))
 
 
 def _of_year(match: re.Match[str], calendar: LocalCalendar, in_year: Callable[[int], Period | None]) -> Period | None:
     """Of the year that is named, else of the year that `which` (last, this or none) leads to."""
     groups = match.groupdict()
-    if year := _year(match, calendar):
+    if year := read_year(match, calendar.today):
         return None if groups.get("which") else in_year(year)
-    which = _which(match) if "which" in groups else None
+    which = read_which(match) if "which" in groups else None
     return calendar.latest(lambda offset: in_year(calendar.today.year + offset), which)
 
 
@@ -132,17 +103,17 @@ def _quarter(match: re.Match[str], calendar: LocalCalendar) -> Period | None:
 def _weekday(match: re.Match[str], calendar: LocalCalendar) -> Period:
     days = WEEKDAYS.index(match["weekday"][:3])
     monday = calendar.today - timedelta(days=calendar.today.weekday())
-    return calendar.latest(lambda weeks: calendar.day(monday + timedelta(weeks=weeks, days=days)), _which(match))
+    return calendar.latest(lambda weeks: calendar.day(monday + timedelta(weeks=weeks, days=days)), read_which(match))
 
 
 def _weekday_of_week(match: re.Match[str], calendar: LocalCalendar) -> Period:
-    week = calendar.today + timedelta(weeks=-1 if _which(match) == "last" else 0)
+    week = calendar.today + timedelta(weeks=-1 if read_which(match) == "last" else 0)
     monday = week - timedelta(days=week.weekday())
     return calendar.day(monday + timedelta(days=WEEKDAYS.index(match["weekday"][:3])))
 
 
 def _weekend(match: re.Match[str], calendar: LocalCalendar) -> Period:
-    return calendar.latest(calendar.weekend, _which(match))
+    return calendar.latest(calendar.weekend, read_which(match))
 
 
 def _iso_year(match: re.Match[str], calendar: LocalCalendar) -> Period:
@@ -216,11 +187,11 @@ def _single_day(text: str, calendar: LocalCalendar) -> Period | None:
 
 _DAYS: tuple[tuple[str, _Handler], ...] = (
     (r"today|yesterday|(?:the )?day before yesterday", _named_day),
-    (rf"{_COUNT} (?P<unit>day)s? ago", _ago),
-    (rf"{_WHICH}{_WEEKDAY}", _weekday),
-    (rf"{_WEEKDAY} (?:of )?(?P<which>last|previous|this|current) week", _weekday_of_week),
-    (rf"{_MONTH} {_DAY}{_YEAR}?", _month_day),
-    (rf"{_DAY} (?:of )?{_MONTH}{_YEAR}?", _month_day),
+    (rf"{COUNT} (?P<unit>day)s? ago", _ago),
+    (rf"{WHICH}{WEEKDAY}", _weekday),
+    (rf"{WEEKDAY} (?:of )?(?P<which>last|previous|this|current) week", _weekday_of_week),
+    (rf"{MONTH} {DAY}{YEAR}?", _month_day),
+    (rf"{DAY} (?:of )?{MONTH}{YEAR}?", _month_day),
     (r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)", _iso_day),
     (r"(?P<year>\d{4})/(?P<month>\d\d?)/(?P<day>\d\d?)", _iso_day),
     (r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)", _iso_day),
@@ -229,24 +200,24 @@ _PHRASES: tuple[tuple[str, _Handler], ...] = (
     (r"(?:right )?now", lambda _match, calendar: Period(calendar.now, None, calendar.now)),
     (r"past (?P<unit>second|minute|hour|day|week|month|quarter|year)", _past),
     (r"last (?P<unit>second|minute|hour|day)", _past),
-    (rf"(?P<which>last|previous|this|current) {_UNIT}", _calendar_unit),
-    (rf"(?:past|last|previous) {_COUNT} {_UNIT}", _past),
-    (rf"(?:(?:past|last) )?(?P<count>\d{{1,6}}) ?{_SHORT}", _past),
-    (rf"{_COUNT} {_UNIT} ago", _ago),
-    (rf"(?P<count>\d{{1,6}}) ?{_SHORT} ago", _ago),
-    (rf"{_WHICH}week-?end", _weekend),
-    (rf"{_WHICH}{_MONTH}{_YEAR}?", _month),
-    (rf"{_WHICH}(?P<season>{'|'.join(SEASONS)}){_YEAR}?", _season),
-    (rf"{_WHICH}{_QUARTER}{_YEAR}?", _quarter),
+    (rf"(?P<which>last|previous|this|current) {UNIT}", _calendar_unit),
+    (rf"(?:past|last|previous) {COUNT} {UNIT}", _past),
+    (rf"(?:(?:past|last) )?(?P<count>\d{{1,6}}) ?{SHORT}", _past),
+    (rf"{COUNT} {UNIT} ago", _ago),
+    (rf"(?P<count>\d{{1,6}}) ?{SHORT} ago", _ago),
+    (rf"{WHICH}week-?end", _weekend),
+    (rf"{WHICH}{MONTH}{YEAR}?", _month),
+    (rf"{WHICH}(?P<season>{'|'.join(SEASONS)}){YEAR}?", _season),
+    (rf"{WHICH}{QUARTER}{YEAR}?", _quarter),
     (r"(?P<which>)(?P<year>\d{4})[- ]?q(?P<number>[1-4])(?P<ordinal>)", _quarter),
     (r"(?P<year>(?:19|20)\d\d)", _iso_year),
     (r"(?P<year>\d{4})[-/](?P<month>\d\d)", _iso_month),
     (r"(?P<year>\d{4})-?w(?P<week>\d\d)", _iso_week),
-    (rf"(?P<date>\d{{4}}-\d\d-\d\d)[t ]{_ISO_TIME} ?(?P<offset>z|utc|[+-]\d\d(?::?\d\d)?)?", _iso_moment),
+    (rf"(?P<date>\d{{4}}-\d\d-\d\d)[t ]{ISO_TIME} ?(?P<offset>z|utc|[+-]\d\d(?::?\d\d)?)?", _iso_moment),
     (r"tonight|last night", _tonight),
     (rf"(?P<phrase>.+?),? (?:in the |at )?(?P<part>{'|'.join(DAY_PARTS)})", _day_part),
     (rf"(?P<part>{'|'.join(DAY_PARTS)}) (?:of|on) (?P<phrase>.+)", _day_part),
-    (rf"(?:(?P<phrase>.+?),? )?(?:at )?{_CLOCK}", _day_and_clock),
+    (rf"(?:(?P<phrase>.+?),? )?(?:at )?{CLOCK}", _day_and_clock),
 )
 
 

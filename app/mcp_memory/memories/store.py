@@ -7,19 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcp_memory.domain.checks import check_content, check_memory_type, check_metadata, check_store, check_time
 from mcp_memory.domain.errors import InvalidInputError
-from mcp_memory.domain.memory import (
-    EmbeddedMemory,
-    Memory,
-    content_hash,
-    next_revision,
-    parse_content_hash,
-    similarity_score,
-)
+from mcp_memory.domain.memory import EmbeddedMemory, Memory, similarity_score
 from mcp_memory.domain.query import MemoryFilter, SearchMode, SearchQuery
-from mcp_memory.domain.tags import parse_tags
 from mcp_memory.memories.context import Context, numbered
+from mcp_memory.memories.prepare import prepare
 from mcp_memory.memories.requests import NewMemory, StoreResult, StoreStatus
 from mcp_memory.storage.base import UpsertMode, UpsertOutcome
 
@@ -29,37 +21,6 @@ if TYPE_CHECKING:
 MAX_BATCH = 1_000
 SLICE = 128
 """Memories embedded and written at a time: bounds what a batch holds in memory, and lets others in between."""
-
-
-def prepare(new: NewMemory, context: Context) -> Memory:
-    """Check a new memory and give it hash and times. Raises InvalidInputError."""
-    if new.content_hash is not None or new.created_at is not None or new.updated_at is not None:
-        raise InvalidInputError(
-            "content_hash, created_at and updated_at are given by imports only.", field="content_hash"
-        )
-    return _checked(new, context, imported=False)
-
-
-def prepare_imported(new: NewMemory, context: Context) -> Memory:
-    """As `prepare` for a memory that another store held: hash and times stay, sizes aren't judged. Raises InvalidInputError."""
-    return _checked(new, context, imported=True)
-
-
-def _checked(new: NewMemory, context: Context, *, imported: bool) -> Memory:
-    content = check_content(new.content, max_length=context.options.max_content_length, imported=imported)
-    now = context.clock()
-    created_at = now if new.created_at is None else check_time(new.created_at, "created_at")
-    return Memory(
-        content=content,
-        content_hash=content_hash(content) if new.content_hash is None else parse_content_hash(new.content_hash),
-        created_at=created_at,
-        updated_at=created_at if new.updated_at is None else check_time(new.updated_at, "updated_at"),
-        tags=parse_tags(new.tags, imported=imported),
-        memory_type=check_memory_type(new.memory_type),
-        metadata=check_metadata(new.metadata, imported=imported),
-        store=check_store(new.store),
-        revision=next_revision(now),
-    )
 
 
 async def store(new: NewMemory, context: Context, *, semantic_dedup: bool | None) -> StoreResult:

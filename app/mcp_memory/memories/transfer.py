@@ -9,8 +9,9 @@ from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, next_revision, parse_content_hash, point_id
 from mcp_memory.memories.conditions import to_filter
 from mcp_memory.memories.context import Context
+from mcp_memory.memories.prepare import prepare_imported
 from mcp_memory.memories.requests import Conditions, ImportReport, NewMemory, RejectedItem
-from mcp_memory.memories.store import SLICE, prepare_imported
+from mcp_memory.memories.store import SLICE
 from mcp_memory.storage.base import UpsertMode, UpsertOutcome
 
 
