@@ -22,7 +22,7 @@ from mcp_memory.http.middleware.authentication import AuthenticationMiddleware, 
 from mcp_memory.http.middleware.body_limit import BodyLimitMiddleware
 from mcp_memory.http.middleware.hosts import HostsMiddleware
 from mcp_memory.http.middleware.observe import ObserveMiddleware
-from mcp_memory.http.routers import health, manage, memories, metrics, search, storage, tags
+from mcp_memory.http.routers import health, manage, memories, metrics, search, storage, tags, transfer
 from mcp_memory.http.schemas.common import EVERYWHERE
 from mcp_memory.owner.api import router as owner_router
 from mcp_memory.owner.gate import OwnerGate, OwnerState
@@ -73,6 +73,7 @@ def create_app(
     if owner is not None:
         app.state.owner = owner
         app.include_router(owner_router)
+        app.include_router(transfer.router)
     app.router.routes.extend(mcp.routes())
     return app
 

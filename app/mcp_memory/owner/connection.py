@@ -86,7 +86,7 @@ class Connection:
             lines = [f"{method} {target} HTTP/1.1", "Host: localhost", f"Content-Length: {len(body)}"]
             lines += [f"{name}: {value}" for name, value in headers.items()]
             self._writer.write("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
-            await self._writer.drain()
+            # Not drained first: a body that is too large is refused before it has been read.
             response = await self._read(method)
             finished = True
             return response

@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias
 
-import structlog
-
 from mcp_memory.domain.errors import StorageBusyError, StorageError
 from mcp_memory.owner.maintenance import Lease, LeaseFile
 from mcp_memory.owner.record import OwnerKind
@@ -24,7 +22,6 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-log = structlog.stdlib.get_logger("mcp_memory.owner")
 DRAIN_SECONDS = 30.0
 """How long requests in work may take to end before a lease is refused."""
 _WATCH_SECONDS = 1.0
@@ -123,13 +120,10 @@ class OwnerState:
             raise
 
     async def watch(self) -> None:
-        """Keep to leases until cancelled."""
+        """Keep to leases until cancelled. Raises what `keep_to_lease` raises; call it again then."""
         while True:
             await asyncio.sleep(_WATCH_SECONDS)
-            try:
-                await self.keep_to_lease()
-            except StorageError as error:
-                log.warning("the storage can't follow the maintenance lease yet", reason=error.message)
+            await self.keep_to_lease()
 
 
 class OwnerGate:
@@ -140,9 +134,6 @@ class OwnerGate:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" and self._state.watches:
-            await self._app(scope, receive, self._watching(send))
-            return
         if scope["type"] != "http" or scope["path"].startswith(_ALWAYS_OPEN):
             await self._app(scope, receive, send)
             return
@@ -156,20 +147,6 @@ class OwnerGate:
             return
         async with self._state.working():
             await self._app(scope, receive, send)
-
-    def _watching(self, send: Send) -> Send:
-        """Watch from the end of start-up to the end of the worker."""
-        watching: asyncio.Task[None] | None = None
-
-        async def sent(message: Message) -> None:
-            nonlocal watching
-            if message["type"] == "lifespan.startup.complete":
-                watching = asyncio.create_task(self._state.watch(), name="maintenance leases")
-            elif watching is not None:
-                watching.cancel()
-            await send(message)
-
-        return sent
 
 
 async def _refuse(error: StorageError, send: Send) -> None:

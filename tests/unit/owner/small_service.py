@@ -14,9 +14,11 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 
+from mcp_memory.cli.background import run_background_owner
 from mcp_memory.domain.errors import MemoryServiceError, ModelChangedError
 from mcp_memory.owner import ownership, record
-from mcp_memory.owner.background import run_background_owner
+from mcp_memory.owner.api import router
+from mcp_memory.owner.gate import OwnerGate, OwnerState
 from mcp_memory.owner.identity import StoreIdentity
 from mcp_memory.owner.starter import start_background_owner
 
@@ -75,7 +77,7 @@ class Storage:
         self.open = True
 
 
-def make_app(folder: Path, seconds_per_item: float) -> FastAPI:
+def make_app(folder: Path, seconds_per_item: float, state: OwnerState) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         if (folder / "wrong-model").exists():
@@ -87,6 +89,9 @@ def make_app(folder: Path, seconds_per_item: float) -> FastAPI:
         (folder / "ended-in-order").touch()
 
     app = FastAPI(lifespan=lifespan)
+    app.state.owner = state
+    app.include_router(router)
+    app.add_middleware(OwnerGate, state=state)
 
     @app.post("/items")
     async def add(request: Request) -> dict[str, int]:
@@ -124,7 +129,7 @@ def main() -> None:
         assert record.PROTOCOL == 1
     store = store_at(Path(folder), idle=float(idle), fingerprint=fingerprint)
     try:
-        run_background_owner(store, lambda: make_app(store.folder, float(seconds)), graceful_seconds=5)
+        run_background_owner(store, lambda state: make_app(store.folder, float(seconds), state), graceful_seconds=5)
     except MemoryServiceError as error:
         sys.exit(str(error))
 

@@ -6,9 +6,12 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mcp_memory.http.dependencies import came_over_unix_socket
 from mcp_memory.http.errors import problem
 
 BODY_SECONDS = 30.0
+IMPORT_LIMIT = 64 * 1024 * 1024
+"""For `memory import`, over the local socket: it keeps what others stored, also texts longer than this service takes."""
 
 
 class BodyTooLargeError(Exception):
@@ -28,10 +31,11 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         try:
-            if _declared_length(scope) > self._limit:
+            limit = IMPORT_LIMIT if scope["path"] == "/internal/import" and came_over_unix_socket(scope) else self._limit
+            if _declared_length(scope) > limit:
                 raise BodyTooLargeError
             async with asyncio.timeout(self._seconds):
-                body = await self._read(receive)
+                body = await self._read(receive, limit)
         except BodyTooLargeError:
             message = f"The body is larger than {self._limit} bytes (MCP_HTTP_MAX_BODY_BYTES)."
             await problem(413, "body_too_large", message, headers={"Connection": "close"})(scope, receive, send)
@@ -53,7 +57,7 @@ class BodyLimitMiddleware:
 
         await self.app(scope, replay, send)
 
-    async def _read(self, receive: Receive) -> bytes | None:
+    async def _read(self, receive: Receive, limit: int) -> bytes | None:
         """The whole body; None where the client went away."""
         chunks: list[bytes] = []
         size = 0
@@ -63,7 +67,7 @@ class BodyLimitMiddleware:
                 return None
             chunk = message.get("body", b"")
             size += len(chunk)
-            if size > self._limit:
+            if size > limit:
                 raise BodyTooLargeError
             chunks.append(chunk)
             if not message.get("more_body", False):
