@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeAlias
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
@@ -62,11 +62,9 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(app)
-    api = APIRouter(prefix="/api", responses=EVERYWHERE)
     for router in (memories.router, search.router, tags.router, storage.router, manage.router):
-        api.include_router(router)
-    app.include_router(api)
-    app.include_router(health.router, prefix="/api")
+        app.include_router(router, responses=EVERYWHERE)
+    app.include_router(health.router)
     app.include_router(health.probes)
     app.include_router(metrics.router)
     app.include_router(docs.router)

@@ -98,6 +98,17 @@ class Master(Arbiter):  # type: ignore[misc]
         super().start()
         self.systemd = True  # "these sockets are not yours to unlink"
 
+    def spawn_worker(self) -> int:
+        """Fork a worker. In the worker this never returns: the callers' frames, with what they clean up, are the master's."""
+        master = os.getpid()
+        try:
+            return int(super().spawn_worker())
+        except SystemExit as end:
+            if os.getpid() == master:
+                raise
+            logging.shutdown()
+            os._exit(end.code if isinstance(end.code, int) else 1)
+
     def manage_workers(self) -> None:
         super().manage_workers()
         self.app.look()

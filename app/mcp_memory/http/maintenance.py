@@ -1,4 +1,4 @@
-"""What an owner does besides answering: it keeps to maintenance leases, and a background owner ends when nobody needs it."""
+"""An owner keeps to maintenance leases, also those that another worker gave."""
 
 from __future__ import annotations
 
@@ -34,12 +34,3 @@ async def _watch(owner: OwnerState) -> None:
         except StorageError as error:
             log.warning("the storage can't follow a maintenance lease", reason=error.message)
             await asyncio.sleep(RETRY_SECONDS)
-
-
-async def end_when_idle(owner: OwnerState, idle_seconds: float) -> None:
-    """Stop a background owner after this time without a request or a connection."""
-    assert owner.stop is not None  # noqa: S101  (a background owner's is set)
-    while owner.clients or owner.idle_seconds < idle_seconds:
-        await asyncio.sleep(min(1.0, idle_seconds / 4))
-    log.info("nobody needs this owner any more", idle_seconds=idle_seconds)
-    owner.stop()

@@ -1,4 +1,4 @@
-"""run_server: what `memory server` and a background owner do once the settings are read."""
+"""run_server: what `memory server` does once the settings are read."""
 
 from __future__ import annotations
 
@@ -29,23 +29,25 @@ def run_server(
     settings: Settings,
     *,
     ownership: Ownership | None = None,
-    tcp: bool = True,
-    on_ready: Callable[[str | None], None] | None = None,
+    on_ready: Callable[[str], None] | None = None,
 ) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code: 0, 78 for settings that can't work, 69 where the storage can't.
 
-    With an `ownership` its local socket is served too, and its record is published once requests are answered. `tcp=False`
-    serves that socket alone, in this one process. `on_ready` is told the URL (None without TCP).
+    With an `ownership` its local socket is served too, and its record is published once requests are answered.
+    `on_ready` is told the URL then.
 
     Raises ConfigurationError, before anything is started, where the address can't be had or would be open to a network
     without a key. The caller releases the ownership.
     """
     configure_logs(settings)
     os.umask(0o077)
-    public = listen(settings) if tcp else None
-    url = url_of(public) if public is not None else None
+    public = listen(settings)
+    url = url_of(public)
+    serving = False
 
     def ready() -> None:
+        nonlocal serving
+        serving = True
         if ownership is not None:
             ownership.publish(tcp=url)
         if on_ready is not None:
@@ -55,15 +57,15 @@ def run_server(
     def stopping() -> None:
         if ownership is not None:
             ownership.withdraw()
-        log.info("stopping: requests in work are finished first")
+        if serving:
+            log.info("stopping: requests in work are finished first")
 
-    sockets = [sock for sock in (public, ownership.listen() if ownership else None) if sock is not None]
-    if tcp and sys.platform != "win32":
+    sockets = [public] if ownership is None else [public, ownership.listen()]
+    if sys.platform != "win32":
         code = _run_gunicorn(settings, sockets, ownership, ready, stopping)
     else:
         code = _run_alone(settings, sockets, ownership, ready, stopping)
-    if public is not None:
-        public.close()
+    public.close()
     if code == 0:
         log.info("stopped")
     return code

@@ -31,7 +31,9 @@ class BodyLimitMiddleware:
             await self.app(scope, receive, send)
             return
         try:
-            limit = IMPORT_LIMIT if scope["path"] == "/internal/import" and came_over_unix_socket(scope) else self._limit
+            limit = (
+                IMPORT_LIMIT if scope["path"] == "/internal/import" and came_over_unix_socket(scope) else self._limit
+            )
             if _declared_length(scope) > limit:
                 raise BodyTooLargeError
             async with asyncio.timeout(self._seconds):

@@ -19,7 +19,7 @@ from mcp_memory.http.schemas.common import EVERYWHERE, problems
 from mcp_memory.http.schemas.health import DetailedHealthOut, HealthOut, ModelHealthOut, ProbeOut
 from mcp_memory.storage.base import StorageHealth
 
-router = APIRouter(prefix="/health", tags=["health"])
+router = APIRouter(prefix="/api/health", tags=["health"])
 probes = APIRouter(tags=["health"])
 
 

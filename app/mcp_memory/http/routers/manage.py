@@ -11,7 +11,7 @@ from mcp_memory.http.schemas.common import WRITE, problems
 from mcp_memory.http.schemas.manage import BulkDeleteIn, OperationOut
 from mcp_memory.memories.requests import Conditions
 
-router = APIRouter(prefix="/manage", tags=["manage"])
+router = APIRouter(prefix="/api/manage", tags=["manage"])
 
 
 @router.post("/bulk-delete", response_model=OperationOut, responses=WRITE)

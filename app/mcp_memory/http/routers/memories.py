@@ -26,7 +26,7 @@ from mcp_memory.http.schemas.memories import (
 )
 from mcp_memory.memories.requests import Conditions, StoreResult, StoreStatus
 
-router = APIRouter(prefix="/memories", tags=["memories"])
+router = APIRouter(prefix="/api/memories", tags=["memories"])
 
 Hash = Annotated[str, Path(description="64 hexadecimal digits", examples=["a" * 64])]
 StoreQuery = Annotated[str | None, Query(description="Named store; `all` or nothing means every store")]

@@ -14,7 +14,7 @@ from mcp_memory.http.schemas.common import problems
 from mcp_memory.http.schemas.search import SearchIn, SearchOut, TagSearchIn, TimeSearchIn
 from mcp_memory.memories.requests import Conditions, SearchRequest
 
-router = APIRouter(prefix="/search", tags=["search"])
+router = APIRouter(prefix="/api/search", tags=["search"])
 BODY = problems(400, 408, 413, 422)
 
 

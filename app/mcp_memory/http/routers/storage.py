@@ -8,7 +8,7 @@ from mcp_memory.http.answers import Json
 from mcp_memory.http.dependencies import MemoriesDep
 from mcp_memory.http.schemas.health import StorageStatsOut
 
-router = APIRouter(prefix="/storage", tags=["storage"])
+router = APIRouter(prefix="/api/storage", tags=["storage"])
 
 
 @router.get("/stats", response_model=StorageStatsOut)

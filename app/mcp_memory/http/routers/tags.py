@@ -11,7 +11,7 @@ from mcp_memory.http.dependencies import MemoriesDep
 from mcp_memory.http.schemas.common import READ
 from mcp_memory.http.schemas.health import TagsOut
 
-router = APIRouter(tags=["tags"])
+router = APIRouter(prefix="/api", tags=["tags"])
 StoreQuery = Annotated[str | None, Query(description="Named store; `all` or nothing means every store")]
 
 
