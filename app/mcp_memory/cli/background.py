@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
+from mcp_memory.config import load_settings
 from mcp_memory.domain.errors import MemoryServiceError
 from mcp_memory.http.uvicorn_server import Server, uvicorn_options
+from mcp_memory.logs import configure_logs
 from mcp_memory.owner.gate import App, OwnerState
+from mcp_memory.owner.identity import StoreIdentity, identify
 from mcp_memory.owner.maintenance import LeaseFile
 from mcp_memory.owner.ownership import HANDOVER_SECONDS, Ownership
 from mcp_memory.owner.record import OwnerKind
@@ -24,8 +27,6 @@ from mcp_memory.owner.token import TokenDoor
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
-
-    from mcp_memory.owner.identity import StoreIdentity
 
 log = structlog.stdlib.get_logger("mcp_memory.owner")
 KEEP_ALIVE_SECONDS = 7 * 24 * 3600
@@ -50,6 +51,22 @@ def run_background_owner(store: StoreIdentity, make_app: MakeApp, *, graceful_se
     except MemoryServiceError as error:
         _tell({"ready": False, "code": error.code, "message": error.message})
         raise
+
+
+def own() -> None:
+    """As `run_background_owner`, with the service of the settings."""
+    from mcp_memory.http.app import create_app  # noqa: PLC0415 - seconds of imports: after the settings have been found good
+
+    try:
+        settings = load_settings()
+        store = identify(settings)
+    except MemoryServiceError as error:
+        _tell({"ready": False, "code": error.code, "message": error.message})
+        raise
+    configure_logs(settings)
+    run_background_owner(
+        store, lambda state: create_app(settings, owner=state), graceful_seconds=settings.graceful_timeout
+    )
 
 
 async def _serve(ownership: Ownership, make_app: MakeApp, graceful_seconds: int) -> None:

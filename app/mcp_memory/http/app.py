@@ -26,7 +26,9 @@ from mcp_memory.http.routers import health, manage, memories, metrics, search, s
 from mcp_memory.http.schemas.common import EVERYWHERE
 from mcp_memory.owner.api import router as owner_router
 from mcp_memory.owner.gate import OwnerGate, OwnerState
+from mcp_memory.owner.nearby import older_stores
 
+log = structlog.stdlib.get_logger("mcp_memory.http")
 OpenContainer: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Container]]
 
 
@@ -43,6 +45,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with container(settings) as opened, AsyncExitStack() as stack:
             app.state.container = opened
+            await _point_out_older_stores(settings, opened)
             await stack.enter_async_context(mcp.running(lambda: opened.memories))
             if owner is not None and owner.watches:
                 await stack.enter_async_context(keeping_to_leases(owner))
@@ -74,6 +77,14 @@ def create_app(
         app.include_router(transfer.router)
     app.router.routes.extend(mcp.routes())
     return app
+
+
+async def _point_out_older_stores(settings: Settings, container: Container) -> None:
+    """Who starts an empty store beside an old one probably wants what is in there."""
+    notices = older_stores(settings)
+    if notices and not await container.memories.count():
+        for notice in notices:
+            log.warning(notice)
 
 
 def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware]:

@@ -63,7 +63,7 @@ class LeaseFile:
 
     def write(self, lease: Lease) -> None:
         """Put a lease in force, atomically and readable by its user only."""
-        fd, name = tempfile.mkstemp(prefix=".maintenance.", suffix=".json", dir=self._path.parent)
+        fd, name = tempfile.mkstemp(prefix="owner.", suffix=".tmp", dir=self._path.parent)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             json.dump(asdict(lease), file)
         Path(name).replace(self._path)

@@ -1,4 +1,7 @@
-"""Where the owner of a store keeps its lock, its record, its socket and its log."""
+"""Where the owner of a store keeps its lock, its record, its socket and its log.
+
+Every name begins with `owner.`, or is `maintenance.json`: a folder that holds nothing else is an empty store.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,6 @@ from mcp_memory.domain.errors import StorageError
 
 SOCKET_PATH_BYTES = 100
 """A Unix socket's path may have 107 bytes on Linux and 103 on macOS."""
-
-OWNER_FILES = frozenset(
-    {"owner.lock", "owner.start", "owner.json", "owner.sock", "owner.log", "owner.log.1", "maintenance.json"}
-)
-"""Names this package uses in a storage folder: a folder that holds nothing else is an empty one."""
 
 
 @dataclass(frozen=True, slots=True)

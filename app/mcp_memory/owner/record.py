@@ -51,7 +51,7 @@ class OwnerRecord:
 
 def write_record(path: Path, record: OwnerRecord) -> None:
     """Replace the record: readers see the old or the new one, never a part. Mode 0600."""
-    fd, name = tempfile.mkstemp(prefix=".owner.", suffix=".json", dir=path.parent)
+    fd, name = tempfile.mkstemp(prefix="owner.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             json.dump(asdict(record), file, indent=1)

@@ -1,0 +1,67 @@
+"""The `memory` command: its subcommands, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from mcp_memory import __version__
+from mcp_memory.cli import exits
+from mcp_memory.cli.doctor import doctor
+from mcp_memory.cli.find import list_memories, search
+from mcp_memory.cli.forget import delete
+from mcp_memory.cli.serve import healthcheck, mcp, owner, server
+from mcp_memory.cli.statistics import optimize, stats, tags
+from mcp_memory.cli.store import store
+from mcp_memory.cli.transfer import export, import_
+from mcp_memory.domain.errors import MemoryServiceError
+
+app = typer.Typer(
+    name="memory",
+    help="Semantic memory: store short texts, find them again by meaning, words, tags and time.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(server)
+app.command()(mcp)
+app.command(hidden=True)(owner)
+app.command()(store)
+app.command()(search)
+app.command("list")(list_memories)
+app.command()(delete)
+app.command()(tags)
+app.command()(export)
+app.command("import")(import_)
+app.command()(stats)
+app.command()(doctor)
+app.command()(optimize)
+app.command()(healthcheck)
+
+
+@app.callback()
+def memory(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if version:
+        print(f"memory {__version__}")
+        raise typer.Exit
+
+
+def run() -> None:
+    """Run the command line; errors that we expect end it with a message and one of the documented exit codes."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        app(prog_name="memory")
+    except MemoryServiceError as error:
+        exits.end_with(error, as_json=as_json)
+    except BrokenPipeError:
+        # `memory list | head`: the reader has what it wanted. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(exits.OK)
+    except KeyboardInterrupt:
+        sys.exit(130)

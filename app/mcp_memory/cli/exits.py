@@ -1,0 +1,60 @@
+"""Exit codes of the `memory` command, and how an error ends it: in words, on stderr, without a traceback."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import NoReturn
+
+from mcp_memory.domain.errors import (
+    ConfigurationError,
+    DimensionMismatchError,
+    EmbeddingError,
+    InvalidInputError,
+    MemoryNotFoundError,
+    MemoryServiceError,
+    ModelChangedError,
+    StorageError,
+    StorageFormatError,
+    StorageLockedError,
+    StorageUnavailableError,
+)
+
+OK = 0
+FAILURE = 1
+USAGE = 2
+NOT_FOUND = 3
+EX_UNAVAILABLE = 69
+"""sysexits.h: the service can't be reached, or can't serve now; trying again later may help."""
+EX_CONFIG = 78
+"""sysexits.h: the settings don't fit; trying again won't help."""
+
+_CODES: tuple[tuple[type[MemoryServiceError], int], ...] = (
+    (ConfigurationError, EX_CONFIG),
+    (ModelChangedError, EX_CONFIG),
+    (DimensionMismatchError, EX_CONFIG),
+    (StorageFormatError, EX_CONFIG),
+    (StorageUnavailableError, EX_UNAVAILABLE),
+    (StorageLockedError, EX_UNAVAILABLE),
+    (EmbeddingError, EX_UNAVAILABLE),
+    (InvalidInputError, USAGE),
+    (MemoryNotFoundError, NOT_FOUND),
+)
+
+
+def exit_code(error: MemoryServiceError) -> int:
+    """The first class that fits decides; anything else is a failure."""
+    return next((code for kind, code in _CODES if isinstance(error, kind)), FAILURE)
+
+
+def words(error: MemoryServiceError) -> str:
+    """As the user guide prints it: `StorageError: ...` for every kind of it."""
+    return f"StorageError: {error.message}" if isinstance(error, StorageError) else error.message
+
+
+def end_with(error: MemoryServiceError, *, as_json: bool = False) -> NoReturn:
+    """Say what happened and end the process."""
+    if as_json:
+        print(json.dumps({"error": {"code": error.code, "message": error.message}}))
+    print(words(error), file=sys.stderr)
+    sys.exit(exit_code(error))
