@@ -1,0 +1,142 @@
+"""WindowedEmbedder: texts of any length to vectors, off the event loop, in an order that keeps short ones quick."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.embedding.base import EmbeddingProvider, TextKind
+from mcp_memory.embedding.batch_queue import Batch, BatchQueue, Observe, Urgency
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SURELY_SHORT = 128
+"""Bytes of a text that no window is too small for, and that isn't worth handing to another thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderLimits:
+    """How work is cut, and how much of it may wait. Tokens are estimated from bytes."""
+
+    batch_texts: int = 32
+    batch_tokens: int = 512
+    """Padded tokens of a batch, which bounds what others wait for: 256 take some 90 ms on two cores."""
+    waiting_windows: int = 4096
+    express_threads: int = 1
+    """Threads that leave bulk work to others, so that a query never waits for a batch of it."""
+    bulk_threads: int = 1
+
+
+class WindowedEmbedder:
+    """Runs any provider: a long text becomes the normalised mean of its windows' vectors; queries go before bulk work.
+
+    `observe(batch_size, seconds)` is called from a worker thread after each call of the provider. Threads start with the first
+    text. Belongs to one event loop.
+    """
+
+    def __init__(
+        self, provider: EmbeddingProvider, *, limits: EmbedderLimits | None = None, observe: Observe | None = None
+    ) -> None:
+        self._provider = provider
+        self._limits = limits or EmbedderLimits()
+        self._queue = BatchQueue(
+            provider,
+            waiting_texts=self._limits.waiting_windows,
+            express_threads=self._limits.express_threads,
+            bulk_threads=self._limits.bulk_threads,
+            observe=observe,
+        )
+        self._splitting = ThreadPoolExecutor(1, thread_name_prefix="embed-split")
+
+    @property
+    def identity(self) -> ModelIdentity:
+        return self._provider.identity
+
+    async def embed_query(self, text: str) -> NDArray[np.float32]:
+        """float32[d], L2-normalised. Raises EmbeddingError, or StorageBusyError when the queue is full."""
+        vectors: NDArray[np.float32] = (await self._embed([text], TextKind.QUERY))[0]
+        return vectors
+
+    async def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32[n, d], L2-normalised, in order. Raises EmbeddingError, or StorageBusyError when the queue is full."""
+        return await self._embed(texts, TextKind.DOCUMENT)
+
+    async def close(self) -> None:
+        """Finish what was accepted, then end the threads and the provider. Safe to call twice."""
+        await asyncio.to_thread(self._queue.close)
+        self._splitting.shutdown()
+        self._provider.close()
+
+    async def _embed(self, texts: Sequence[str], kind: TextKind) -> NDArray[np.float32]:
+        if not texts:
+            return np.empty((0, self.identity.dimensions), np.float32)
+        windows = [await self._windows(text) for text in texts]
+        parts = [part for split in windows for part in split]
+        vectors = await self._run(parts, kind)
+        return _means(vectors, [len(split) for split in windows])
+
+    async def _windows(self, text: str) -> list[str]:
+        if len(text.encode()) <= _SURELY_SHORT:
+            return [text]
+        return await asyncio.get_running_loop().run_in_executor(self._splitting, self._provider.windows, text)
+
+    async def _run(self, parts: Sequence[str], kind: TextKind) -> NDArray[np.float32]:
+        """Vectors of texts that fit the window, in their order."""
+        order = sorted(range(len(parts)), key=lambda index: estimated_tokens(parts[index]))
+        batches = [
+            (indices, Batch([parts[index] for index in indices], kind, cost))
+            for indices, cost in self._cut(parts, order)
+        ]
+        alone = Urgency.QUERY if kind is TextKind.QUERY else Urgency.SHORT
+        urgency = alone if len(batches) == 1 else Urgency.BULK
+        self._queue.submit([batch for _, batch in batches], urgency)
+        vectors = np.empty((len(parts), self.identity.dimensions), np.float32)
+        try:
+            for indices, batch in batches:
+                embedded: NDArray[np.float32] = await asyncio.wrap_future(batch.future)
+                vectors[indices] = embedded
+        finally:
+            for _, batch in batches:
+                batch.future.cancel()  # of a caller that is gone, or gets an error: what hasn't begun needn't
+        return vectors
+
+    def _cut(self, parts: Sequence[str], order: Sequence[int]) -> Iterator[tuple[list[int], int]]:
+        """Batches of indices, shortest texts first, each with its padded size in tokens."""
+        batch: list[int] = []
+        cost = 0
+        for index in order:
+            grown = (len(batch) + 1) * estimated_tokens(parts[index])
+            if batch and (len(batch) == self._limits.batch_texts or grown > self._limits.batch_tokens):
+                yield batch, cost
+                batch, grown = [], estimated_tokens(parts[index])
+            batch.append(index)
+            cost = grown
+        yield batch, cost
+
+
+def estimated_tokens(text: str) -> int:
+    """Tokens of a text, special ones included, to a factor of two: four bytes each in English, three in Chinese."""
+    return 2 + len(text.encode()) // 4
+
+
+def _means(vectors: NDArray[np.float32], sizes: Sequence[int]) -> NDArray[np.float32]:
+    """One vector for each run of `sizes` rows: the rows' mean, normalised. A single row stays what it is."""
+    if len(sizes) == len(vectors):
+        return vectors
+    starts = [0, *accumulate(sizes)]
+    means = np.empty((len(sizes), vectors.shape[1]), np.float32)
+    for row, (start, size) in enumerate(zip(starts, sizes, strict=False)):
+        if size == 1:
+            means[row] = vectors[start]
+        else:
+            total = vectors[start : start + size].sum(axis=0, dtype=np.float64)
+            means[row] = total / np.linalg.norm(total)
+    return means

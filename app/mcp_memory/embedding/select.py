@@ -1,0 +1,124 @@
+"""Which provider runs the configured model, and the embedder around it."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import platformdirs
+
+from mcp_memory.domain.errors import ConfigurationError
+from mcp_memory.embedding.base import EmbeddingProvider
+from mcp_memory.embedding.batch_queue import Observe
+from mcp_memory.embedding.embedder import EmbedderLimits, WindowedEmbedder
+from mcp_memory.embedding.encoder import UnsupportedModelError
+from mcp_memory.embedding.graph_cache import GraphCache
+from mcp_memory.embedding.graph_folder import is_graph_folder, read_manifest
+from mcp_memory.embedding.models import OPENAI_DIMENSIONS
+from mcp_memory.embedding.onnx_provider import OnnxProvider
+from mcp_memory.embedding.options import ONNX, OPENAI, SENTENCE_TRANSFORMERS, EmbeddingOptions
+from mcp_memory.embedding.weights import locate_model
+
+__all__ = ["EmbeddingOptions", "build_embedder", "build_provider"]
+
+ENDPOINT_LIMITS = EmbedderLimits(batch_texts=64, batch_tokens=16_384, express_threads=2, bulk_threads=2)
+"""A call to an endpoint is mostly waiting, so batches are larger and more of them run at a time."""
+
+
+def build_embedder(options: EmbeddingOptions, *, observe: Observe | None = None) -> WindowedEmbedder:
+    """The embedder for these options, model loaded. Blocking (0.7 s for the default model, once 2 s): call it in a thread.
+
+    Raises ConfigurationError where the options can't work and EmbeddingError where the model or the endpoint fails.
+    """
+    provider = build_provider(options)
+    endpoint = choose_provider(options) == OPENAI
+    return WindowedEmbedder(provider, limits=ENDPOINT_LIMITS if endpoint else None, observe=observe)
+
+
+def choose_provider(options: EmbeddingOptions) -> str | None:
+    """The provider that the options name or imply; None where the model's files decide (onnx if they can, else the other)."""
+    if options.provider is not None:
+        return options.provider
+    if options.external_url:
+        return OPENAI
+    if options.model in OPENAI_DIMENSIONS and options.model_path is None:
+        if options.openai_api_key:
+            return OPENAI
+        raise ConfigurationError(
+            f"The embedding model {options.model} is OpenAI's: set OPENAI_API_KEY, or MCP_EXTERNAL_EMBEDDING_URL to an "
+            "endpoint that serves it."
+        )
+    return None
+
+
+def build_provider(options: EmbeddingOptions) -> EmbeddingProvider:
+    """As `build_embedder`, without windows and queue."""
+    match choose_provider(options):
+        case "openai":
+            return _endpoint(options)
+        case "sentence-transformers":
+            return _sentence_transformers(options)
+        case "onnx":
+            return _onnx(options)
+        case None:
+            try:
+                return _onnx(options)
+            except UnsupportedModelError as unsupported:
+                return _sentence_transformers(options, unless=unsupported)
+        case unknown:
+            raise ConfigurationError(
+                f"MCP_EMBEDDING_PROVIDER={unknown} is unknown: use {ONNX}, {SENTENCE_TRANSFORMERS} or {OPENAI}."
+            )
+
+
+def _onnx(options: EmbeddingOptions) -> EmbeddingProvider:
+    source = locate_model(options.model, options.model_path)
+    if is_graph_folder(source):
+        manifest = read_manifest(source)
+        return OnnxProvider(source, manifest, name=options.model, threads=options.threads)
+    cache = GraphCache(options.cache_dir or Path(platformdirs.user_cache_dir("mcp-memory", appauthor=False)))
+    return cache.load(
+        source,
+        options.model,
+        lambda folder, manifest: OnnxProvider(folder, manifest, name=options.model, threads=options.threads),
+    )
+
+
+def _sentence_transformers(
+    options: EmbeddingOptions, *, unless: UnsupportedModelError | None = None
+) -> EmbeddingProvider:
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise ConfigurationError(
+            str(unless)
+            if unless is not None
+            else "MCP_EMBEDDING_PROVIDER=sentence-transformers needs the extra 'torch': pip install 'mcp-memory[torch]' "
+            "(or, in a clone, uv sync --extra torch)."
+        )
+    from mcp_memory.embedding.sentence_transformers_provider import SentenceTransformersProvider  # noqa: PLC0415
+
+    folder = locate_model(options.model, options.model_path)
+    return SentenceTransformersProvider(folder, name=options.model, threads=options.threads)
+
+
+def _endpoint(options: EmbeddingOptions) -> EmbeddingProvider:
+    from mcp_memory.embedding.openai_provider import OpenAIProvider  # noqa: PLC0415  (httpx, where it is needed)
+
+    if options.external_url:
+        return OpenAIProvider(
+            url=options.external_url,
+            model=options.external_model or options.model,
+            api_key=options.external_api_key,
+            key_name="MCP_EXTERNAL_EMBEDDING_API_KEY",
+            timeout=options.timeout,
+        )
+    if not options.openai_api_key:
+        raise ConfigurationError(
+            "MCP_EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, or MCP_EXTERNAL_EMBEDDING_URL for another endpoint."
+        )
+    return OpenAIProvider(
+        url=options.openai_base_url,
+        model=options.model,
+        api_key=options.openai_api_key,
+        key_name="OPENAI_API_KEY",
+        timeout=options.timeout,
+    )
