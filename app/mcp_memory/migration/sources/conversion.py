@@ -1,0 +1,227 @@
+"""A row of another store as a memory of ours: what fits is normalised, the rest is kept under `_imported`, all of it noted."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mcp_memory.domain.checks import EVERY_STORE, check_memory_type, check_metadata, check_store
+from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.domain.memory import DEFAULT_STORE, JsonValue, Memory, content_hash
+from mcp_memory.domain.tags import parse_tags
+from mcp_memory.migration.sources.base import IMPORTED_KEY, Note
+from mcp_memory.migration.sources.times import NO_TIMES, RawTimes, resolve_times
+
+
+@dataclass(frozen=True, slots=True)
+class RawMemory:
+    """A row as the source holds it; any value may be missing or of an unexpected type. Texts may be bytes."""
+
+    content: object
+    content_hash: object = None
+    tags: object = None
+    memory_type: object = None
+    metadata: object = None
+    times: RawTimes = NO_TIMES
+    store: object = None
+    homeless: Mapping[str, object] = field(default_factory=dict)
+    """Values that no field of ours has, by name."""
+    graph: Sequence[Mapping[str, object]] = ()
+    """Edges from this memory to others."""
+
+
+class UnreadableError(ValueError):
+    """The row can't become a memory; the message says why."""
+
+
+def convert(raw: RawMemory, *, fallback_time: float) -> tuple[Memory, tuple[Note, ...]]:
+    """Raises UnreadableError. `fallback_time` (UTC seconds) stands in where a row has no time at all."""
+    notes: list[Note] = []
+    kept: dict[str, JsonValue] = {}
+    content = _text(raw.content, "content", kept, notes)
+    if not content.strip():
+        raise UnreadableError("its content is empty")
+    tags = _tags(raw.tags, kept, notes)
+    memory_type = _memory_type(raw.memory_type, kept, notes)
+    store = _store(raw.store, kept, notes)
+    created_at, updated_at = resolve_times(raw.times, fallback_time, kept, notes)
+    metadata = _metadata(raw.metadata, kept, notes)
+    if raw.homeless:
+        kept.update({name: storable(value) for name, value in raw.homeless.items()})
+        notes.append(Note.FIELDS_KEPT)
+    if raw.graph:
+        kept["graph"] = [{name: storable(value) for name, value in edge.items()} for edge in raw.graph]
+        notes.append(Note.GRAPH_KEPT)
+    if kept:
+        metadata = _with_kept(metadata, kept)
+    memory = Memory(
+        content=content,
+        content_hash=_hash(raw.content_hash, content, notes),
+        created_at=created_at,
+        updated_at=updated_at,
+        tags=tags,
+        memory_type=memory_type,
+        metadata=metadata,
+        store=store,
+    )
+    return memory, tuple(notes)
+
+
+def storable(value: object) -> JsonValue:
+    """A value that domain checks pass: itself, or a text that says the same."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"base64": base64.b64encode(value).decode()}
+    try:
+        check_metadata({"value": value}, imported=True)
+    except InvalidInputError:
+        return _escaped(value)
+    return value
+
+
+def _escaped(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return ascii(value)
+
+
+def _text(value: object, name: str, kept: dict[str, JsonValue], notes: list[Note]) -> str:
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            kept[name] = {"base64": base64.b64encode(value).decode()}
+            notes.append(Note.TEXT_REPAIRED)
+            return value.decode(errors="replace")
+    if not isinstance(value, str):
+        return "" if value is None else str(value)
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        kept[name] = {"json": json.dumps(value)}
+        notes.append(Note.TEXT_REPAIRED)
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return value
+
+
+def _hash(value: object, content: str, notes: list[Note]) -> str:
+    computed = content_hash(content)
+    stored = value.decode(errors="replace") if isinstance(value, bytes) else value
+    if not isinstance(stored, str) or not stored.strip():
+        notes.append(Note.HASH_MISSING)
+        return computed
+    if stored != computed:
+        notes.append(Note.HASH_KEPT)
+        try:
+            stored.encode()
+        except UnicodeEncodeError:
+            raise UnreadableError("its hash isn't valid Unicode") from None
+    return stored
+
+
+def _tags(value: object, kept: dict[str, JsonValue], notes: list[Note]) -> tuple[str, ...]:
+    """Normalised; the original text or list is kept where it says something else than the normalised tags do."""
+    raw = value.decode(errors="replace") if isinstance(value, bytes) else value
+    if raw is None or raw in ("", []):
+        return ()
+    if not isinstance(raw, str | list | tuple):
+        kept["tags"] = storable(raw)
+        notes.append(Note.TAGS_UNUSABLE)
+        return ()
+    try:
+        tags = parse_tags(raw, imported=True)
+    except InvalidInputError:
+        kept["tags"] = storable(value)
+        notes.append(Note.TAGS_UNUSABLE)
+        return _usable_tags(raw)
+    written = raw.split(",") if isinstance(raw, str) else list(raw)
+    if tuple(written) != tags:
+        kept["tags"] = storable(value)
+        notes.append(Note.TAGS_NORMALISED)
+    return tags
+
+
+def _usable_tags(raw: str | Sequence[object]) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for item in raw.split(",") if isinstance(raw, str) else raw:
+        try:
+            found.update(dict.fromkeys(parse_tags([item], imported=True)))  # type: ignore[list-item]
+        except InvalidInputError:
+            continue  # the whole original text is kept, and the memory noted
+    return tuple(found)
+
+
+def _memory_type(value: object, kept: dict[str, JsonValue], notes: list[Note]) -> str | None:
+    raw = value.decode(errors="replace") if isinstance(value, bytes) else value
+    if raw is None or raw == "":
+        return None
+    try:
+        memory_type = check_memory_type(raw)  # type: ignore[arg-type]
+    except InvalidInputError:
+        memory_type = None
+        notes.append(Note.TYPE_UNUSABLE)
+    else:
+        if memory_type == raw:
+            return memory_type
+        notes.append(Note.TYPE_NORMALISED)
+    kept["memory_type"] = storable(value)
+    return memory_type
+
+
+def _store(value: object, kept: dict[str, JsonValue], notes: list[Note]) -> str:
+    """The store's own name. One that breaks a rule gets a name that tells it apart, and keeps its own under `_imported`."""
+    raw = value.decode(errors="replace") if isinstance(value, bytes) else value
+    if raw is None or raw == "":
+        return DEFAULT_STORE
+    try:
+        store = check_store(raw)
+    except InvalidInputError:
+        is_all = isinstance(raw, str) and raw.strip().lower() == EVERY_STORE
+        store = "imported-all" if is_all else f"imported-{content_hash(ascii(raw))[:12]}"
+    if store != raw:
+        kept["store"] = storable(value)
+        notes.append(Note.STORE_RENAMED)
+    return store
+
+
+def _metadata(value: object, kept: dict[str, JsonValue], notes: list[Note]) -> dict[str, JsonValue]:
+    """The object's keys that pass the checks; where one doesn't, or it is no JSON object, the whole text is kept besides."""
+    if value is None or value in ("", b""):
+        return {}
+    parsed = value
+    if isinstance(value, str | bytes):
+        try:
+            parsed = json.loads(value)
+        except (ValueError, RecursionError):
+            parsed = None
+    if isinstance(parsed, dict):
+        try:
+            return check_metadata(parsed, imported=True)
+        except InvalidInputError:
+            pass
+    kept["metadata"] = storable(value) if isinstance(value, str | bytes) else _escaped(value)
+    notes.append(Note.METADATA_AS_TEXT)
+    return {key: item for key, item in parsed.items() if _passes(key, item)} if isinstance(parsed, dict) else {}
+
+
+def _passes(key: str, value: JsonValue) -> bool:
+    try:
+        check_metadata({key: value}, imported=True)
+    except InvalidInputError:
+        return False
+    return True
+
+
+def _with_kept(metadata: Mapping[str, JsonValue], kept: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Add to what an earlier import kept; a value of ours wins over nothing, and over an earlier one of the same name."""
+    earlier = metadata.get(IMPORTED_KEY)
+    if earlier is None:
+        return {**metadata, IMPORTED_KEY: dict(kept)}
+    if not isinstance(earlier, dict):
+        earlier = {IMPORTED_KEY: earlier}
+    return {**metadata, IMPORTED_KEY: {**earlier, **kept}}

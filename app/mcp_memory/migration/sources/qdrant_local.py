@@ -1,0 +1,265 @@
+"""The folder of a qdrant-client local collection: meta.json, and a table of pickled points a collection.
+
+qdrant-client itself would take a lock, create tables and write; here the same rules as for any other SQLite file hold (snapshot).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from mcp_memory.domain.memory import DEFAULT_STORE
+from mcp_memory.migration.sources.base import (
+    BATCH_BYTES,
+    LIVE,
+    Note,
+    Selection,
+    SourceBatch,
+    SourceError,
+    SourceKind,
+    SourceMemory,
+    SourceReport,
+    Unreadable,
+)
+from mcp_memory.migration.sources.conversion import RawMemory, UnreadableError, convert
+from mcp_memory.migration.sources.json_export import as_vector
+from mcp_memory.migration.sources.pickled_points import StoredPoint, read_key, read_point
+from mcp_memory.migration.sources.snapshot import Snapshot
+from mcp_memory.migration.sources.times import RawTimes
+
+if TYPE_CHECKING:
+    from mcp_memory.domain.memory import Vector
+
+META_FILE = "meta.json"
+POINTS_FILE = "storage.sqlite"
+COLLECTION = "memories"
+_WITH_A_HOME = frozenset(
+    {"content", "content_hash", "tags", "memory_type", "metadata", "store", "revision"}
+    | {"created_at", "updated_at", "created_at_iso", "updated_at_iso"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Collection:
+    name: str
+    dimensions: int | None
+    distance: str | None
+    vector_name: str | None
+    """None for the collection's one unnamed vector."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    collection: _Collection
+    snapshot: Snapshot
+    rowids: tuple[int, ...]
+    """The latest row of each point, ascending: older versions of qdrant-client could leave several."""
+
+
+class QdrantLocalSource:
+    """A folder that QdrantClient(path=...) wrote. The cursor is the row's number."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._state: _Open | None = None
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    def __enter__(self) -> Self:
+        collection = _choose(self._path)
+        points = self._path / "collection" / collection.name / POINTS_FILE
+        if not points.is_file():
+            raise SourceError(f"{self._path}: the collection {collection.name!r} has no file {points.name}.")
+        snapshot = Snapshot(points)
+        try:
+            self._state = _Open(collection, snapshot, _latest_rows(snapshot.connection))
+        except sqlite3.Error as error:
+            snapshot.close()
+            raise self._damaged(error) from error
+        except BaseException:
+            snapshot.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._state is not None:
+            self._state.snapshot.close()
+            self._state = None
+
+    def inspect(self) -> SourceReport:
+        opened = self._opened
+        stores: Counter[str] = Counter()
+        columns: dict[str, None] = {}
+        model: str | None = None
+        without = unusable = total = 0
+        for _, point in self._points(opened, 0):
+            if isinstance(point, str):
+                unusable += 1
+                total += 1
+            elif _is_memory(point):
+                total += 1
+                columns.update(dict.fromkeys(point.payload))
+                stores[str(point.payload.get("store") or DEFAULT_STORE)] += 1
+                without += _vector_of(point, opened.collection) is None
+            elif isinstance(point.payload.get("embedding_model"), str):
+                model = point.payload["embedding_model"]
+        opened.snapshot.check_unchanged()
+        return SourceReport(
+            kind=SourceKind.QDRANT_LOCAL,
+            path=self._path,
+            schema=f"qdrant-client local collection {opened.collection.name!r}",
+            columns=tuple(columns),
+            dimensions=opened.collection.dimensions,
+            distance=opened.collection.distance,
+            model=model,
+            total=total,
+            live=total,
+            tombstones=0,
+            superseded=0,
+            without_embedding=without + unusable,
+            stores=dict(stores.most_common()),
+            fingerprint=opened.snapshot.fingerprint,
+            private_copy=opened.snapshot.private_copy,
+        )
+
+    def read(self, *, after: int = 0, batch_size: int = 500, select: Selection = LIVE) -> Iterator[SourceBatch]:
+        """Such a collection holds live memories only, so `select` changes nothing."""
+        del select
+        opened = self._opened
+        memories: list[SourceMemory] = []
+        unreadable: list[Unreadable] = []
+        size = rowid = 0
+        for rowid, point in self._points(opened, after):
+            if isinstance(point, str):
+                unreadable.append(Unreadable("", rowid, point))
+            elif _is_memory(point):
+                try:
+                    memories.append(_convert(point, rowid, opened))
+                    size += len(memories[-1].memory.content)
+                except UnreadableError as error:
+                    unreadable.append(Unreadable(str(point.payload.get("content_hash") or ""), rowid, str(error)))
+            if len(memories) + len(unreadable) >= batch_size or size >= BATCH_BYTES:
+                opened.snapshot.check_unchanged()
+                yield SourceBatch(tuple(memories), tuple(unreadable), rowid)
+                memories, unreadable, size = [], [], 0
+        opened.snapshot.check_unchanged()
+        if memories or unreadable:
+            yield SourceBatch(tuple(memories), tuple(unreadable), rowid)
+
+    @property
+    def _opened(self) -> _Open:
+        if self._state is None:
+            raise SourceError(f"{self._path} isn't open: enter the source first.")
+        return self._state
+
+    def _points(self, opened: _Open, after: int) -> Iterator[tuple[int, StoredPoint | str]]:
+        """Points behind a row, in order; in place of one that can't be read, why."""
+        try:
+            for rowid in opened.rowids:
+                if rowid > after:
+                    row = opened.snapshot.connection.execute("SELECT point FROM points WHERE rowid = ?", (rowid,))
+                    yield rowid, _read(row.fetchone()[0])
+        except sqlite3.Error as error:
+            opened.snapshot.check_unchanged()
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: sqlite3.Error) -> SourceError:
+        return SourceError(f"The qdrant-client folder {self._path} can't be read: {error}.")
+
+
+def _read(pickled: object) -> StoredPoint | str:
+    try:
+        return read_point(pickled if isinstance(pickled, bytes) else b"")
+    except ValueError as error:
+        return str(error)
+
+
+def _latest_rows(connection: sqlite3.Connection) -> tuple[int, ...]:
+    latest: dict[int | str, int] = {}
+    unreadable: list[int] = []
+    for rowid, key in connection.execute("SELECT rowid, id FROM points ORDER BY rowid"):
+        try:
+            latest[read_key(key)] = rowid
+        except ValueError:
+            unreadable.append(rowid)
+    return tuple(sorted([*latest.values(), *unreadable]))
+
+
+def _is_memory(point: StoredPoint) -> bool:
+    """The guide's own service kept its model's name in a point without content."""
+    return "content" in point.payload
+
+
+def _convert(point: StoredPoint, rowid: int, opened: _Open) -> SourceMemory:
+    payload = point.payload
+    memory, notes = convert(
+        RawMemory(
+            content=payload.get("content"),
+            content_hash=payload.get("content_hash"),
+            tags=payload.get("tags"),
+            memory_type=payload.get("memory_type"),
+            metadata=payload.get("metadata"),
+            times=RawTimes(
+                payload.get("created_at"),
+                payload.get("updated_at"),
+                payload.get("created_at_iso"),
+                payload.get("updated_at_iso"),
+            ),
+            store=payload.get("store"),
+            homeless={
+                str(name): value
+                for name, value in payload.items()
+                if name not in _WITH_A_HOME and value not in (None, "", [], {})
+            },
+        ),
+        fallback_time=opened.snapshot.modified_at,
+    )
+    vector = _vector_of(point, opened.collection)
+    if vector is None:
+        notes = (*notes, Note.VECTOR_UNUSABLE if point.vector else Note.NO_VECTOR)
+    return SourceMemory(memory, vector, rowid, notes)
+
+
+def _vector_of(point: StoredPoint, collection: _Collection) -> Vector | None:
+    value = point.vector
+    if isinstance(value, dict):
+        value = value.get(collection.vector_name or "")
+    return as_vector(value)
+
+
+def _choose(path: Path) -> _Collection:
+    """The collection `memories`, what the alias of that name stands for, or the only one there is."""
+    try:
+        meta = json.loads((path / META_FILE).read_text(encoding="utf-8"))
+        collections: Mapping[str, Any] = meta["collections"]
+        aliases: Mapping[str, str] = meta.get("aliases") or {}
+    except OSError as error:
+        raise SourceError(f"Can't read {path / META_FILE}: {error.strerror or error}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SourceError(f"{path / META_FILE} isn't what qdrant-client writes.") from error
+    name = aliases.get(COLLECTION, COLLECTION)
+    if name not in collections:
+        if len(collections) != 1:
+            found = ", ".join(sorted(collections)) or "none"
+            raise SourceError(f"{path} holds no collection {COLLECTION!r} (found: {found}).")
+        name = next(iter(collections))
+    if Path(name).name != name:
+        raise SourceError(f"{path / META_FILE} names a collection {name!r}, which can't be a folder.")
+    return _described(name, collections[name])
+
+
+def _described(name: str, config: Any) -> _Collection:
+    vectors = config.get("vectors") if isinstance(config, dict) else None
+    if not isinstance(vectors, dict) or not vectors:
+        return _Collection(name, None, None, None)
+    if "size" in vectors:
+        return _Collection(name, vectors["size"], vectors.get("distance"), None)
+    vector_name = next((each for each in vectors if each.startswith("dense")), next(iter(vectors)))
+    return _Collection(name, vectors[vector_name].get("size"), vectors[vector_name].get("distance"), vector_name)
