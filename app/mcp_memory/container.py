@@ -11,14 +11,17 @@ from datetime import tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pydantic import SecretStr
+
 from mcp_memory.config import Backend, Settings
 from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.embedding.base import Embedder
+from mcp_memory.embedding.options import EmbeddingOptions
 from mcp_memory.measured import MeasuredEmbedder, MeasuredStorage
 from mcp_memory.memories.context import MemoriesOptions
 from mcp_memory.memories.service import Memories
-from mcp_memory.metrics import StoreGauges
+from mcp_memory.metrics import StoreGauges, observe_embedding_batch
 from mcp_memory.storage.base import BaseStorage
 
 
@@ -120,4 +123,58 @@ def _zone(name: str | None) -> tzinfo:
 
 
 async def _build(settings: Settings) -> Container:
-    raise ConfigurationError(f"The backend {settings.backend} can't be opened yet.")
+    from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415  (seconds of imports)
+
+    check_backend(settings)
+    embedder = await asyncio.to_thread(build_embedder, embedding_options(settings), observe=observe_embedding_batch)
+    return Container.assemble(
+        settings, embedder, lambda: build_storage(settings, embedder.identity), folder=settings.qdrant_path
+    )
+
+
+def check_backend(settings: Settings) -> None:
+    """Raises ConfigurationError for a backend that this version doesn't have."""
+    if settings.backend is not Backend.QDRANT:
+        raise ConfigurationError(
+            f"MCP_MEMORY_STORAGE_BACKEND={settings.backend} is not there yet: use qdrant, or leave the variable out."
+        )
+    if settings.qdrant_url is not None:
+        raise ConfigurationError("MCP_QDRANT_URL: a Qdrant server is not supported yet: leave the variable out.")
+
+
+def build_storage(settings: Settings, model: ModelIdentity) -> BaseStorage:
+    """The backend that the settings name, not opened yet."""
+    from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions  # noqa: PLC0415
+
+    options = EmbeddedOptions(
+        path=settings.qdrant_path,
+        model=model,
+        collection=settings.collection,
+        quantization=settings.quantization_enabled,
+        on_disk_payload=settings.on_disk_payload,
+        disk_reserve_bytes=settings.disk_reserve_bytes,
+        graph_threshold=settings.graph_threshold,
+    )
+    return QdrantEmbeddedStorage(options)
+
+
+def embedding_options(settings: Settings) -> EmbeddingOptions:
+    """What the settings say about the model."""
+    return EmbeddingOptions(
+        model=settings.embedding_model,
+        provider=settings.embedding_provider.value if settings.embedding_provider else None,
+        model_path=settings.embedding_model_path,
+        cache_dir=settings.embedding_cache_dir,
+        threads=settings.embedding_threads,
+        timeout=settings.embedding_timeout,
+        external_url=settings.external_embedding_url,
+        external_model=settings.external_embedding_model,
+        external_api_key=_secret(settings.external_embedding_api_key),
+        openai_api_key=_secret(settings.openai_api_key),
+        openai_base_url=settings.openai_base_url,
+    )
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None

@@ -9,7 +9,7 @@ from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, Scor
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter, Page, SearchQuery
 from mcp_memory.embedding.base import Embedder
-from mcp_memory.metrics import EMBEDDING_BATCH, EMBEDDING_SECONDS, storage_operation
+from mcp_memory.metrics import EMBEDDING_SECONDS, storage_operation
 from mcp_memory.storage.base import (
     BaseStorage,
     OptimizeReport,
@@ -111,12 +111,10 @@ class MeasuredEmbedder:
         return self.inner.identity
 
     async def embed_query(self, text: str) -> NDArray[np.float32]:
-        EMBEDDING_BATCH.labels("query").observe(1)
         with EMBEDDING_SECONDS.labels("query").time():
             return await self.inner.embed_query(text)
 
     async def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        EMBEDDING_BATCH.labels("document").observe(len(texts))
         with EMBEDDING_SECONDS.labels("document").time():
             return await self.inner.embed_documents(texts)
 

@@ -44,17 +44,26 @@ STORAGE_FAILURES = Counter(
     ["operation", "code"],
 )
 EMBEDDING_SECONDS = Histogram(
-    "mcp_memory_embedding_duration_seconds", "Time to embed one call's texts, waiting included", ["kind"], buckets=_FAST
+    "mcp_memory_embedding_duration_seconds",
+    "Time to embed one request's texts, waiting included",
+    ["kind"],
+    buckets=_FAST,
+)
+EMBEDDING_INFERENCE_SECONDS = Histogram(
+    "mcp_memory_embedding_inference_duration_seconds", "Time of one call of the model", buckets=_FAST
 )
 EMBEDDING_BATCH = Histogram(
-    "mcp_memory_embedding_batch_size",
-    "Texts in one call",
-    ["kind"],
-    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+    "mcp_memory_embedding_batch_size", "Windows of text in one call of the model", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
 BREAKER_STATE = Gauge(
     "mcp_memory_circuit_breaker_state", "0 closed, 1 half open, 2 open; the worst worker's", multiprocess_mode="livemax"
 )
+
+
+def observe_embedding_batch(size: int, seconds: float) -> None:
+    """Count one call of the model; called from its worker threads."""
+    EMBEDDING_BATCH.observe(size)
+    EMBEDDING_INFERENCE_SECONDS.observe(seconds)
 
 
 class StoreGauges:

@@ -1,40 +1,18 @@
-"""The real application over a storage in plain Python and an embedder without a model."""
+"""Clients of the real application over a storage in plain Python."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
-from embedders import HashEmbedder
-from fastapi import FastAPI
-from reference_storage import ReferenceStorage
+from small_application import Connect, application, running
 
-from mcp_memory.config import Settings, load_settings
-from mcp_memory.container import Container
-from mcp_memory.http.app import create_app
+from mcp_memory.config import load_settings
 from mcp_memory.storage.base import BaseStorage
-
-Connect = Callable[..., Awaitable[httpx.AsyncClient]]
-
-
-@asynccontextmanager
-async def running(app: FastAPI) -> AsyncIterator[None]:
-    async with app.router.lifespan_context(app):
-        yield
-
-
-def application(settings: Settings, storage: BaseStorage) -> FastAPI:
-    @asynccontextmanager
-    async def container(_: Settings) -> AsyncIterator[Container]:
-        opened = Container.assemble(settings, HashEmbedder(), lambda: storage)
-        await opened.open()
-        yield opened
-        await opened.close()
-
-    return create_app(settings, container=container)
+from reference_storage import ReferenceStorage
 
 
 @pytest.fixture

@@ -1,0 +1,149 @@
+"""Who is let in, through which door, under which name."""
+
+from __future__ import annotations
+
+import pytest
+from small_application import Connect
+
+pytestmark = pytest.mark.anyio
+KEY = "correct horse battery staple"
+OPEN = ["/api/health", "/livez", "/readyz", "/api/docs", "/openapi.json"]
+GUARDED = ["/api/memories", "/api/storage/stats", "/api/health/detailed", "/api/tags", "/metrics", "/nowhere"]
+RIGHT = [{"Authorization": f"Bearer {KEY}"}, {"authorization": f"bearer {KEY}"}, {"X-API-Key": KEY}]
+WRONG = [
+    {"Authorization": "Bearer wrong"},
+    {"X-API-Key": "wrong"},
+    {"X-API-Key": ""},
+    {"Authorization": f"Basic {KEY}"},
+    {"Authorization": "Bearer kéy"},
+]
+
+
+@pytest.mark.parametrize("path", GUARDED)
+async def test_a_set_key_is_asked_of_everybody_even_on_loopback(connect: Connect, path: str) -> None:
+    client = await connect(api_key=KEY)
+    answer = await client.get(path)
+    assert answer.status_code == 401
+    assert answer.json()["detail"]["error"] == "authorization_required"
+    assert answer.json()["error"]["code"] == "authorization_required"
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("path", OPEN)
+async def test_probes_health_and_description_need_no_key(connect: Connect, path: str) -> None:
+    client = await connect(api_key=KEY, peer="203.0.113.9")
+    assert (await client.get(path)).status_code == 200
+
+
+@pytest.mark.parametrize("headers", RIGHT)
+async def test_the_key_opens_in_either_header(connect: Connect, headers: dict[str, str]) -> None:
+    client = await connect(api_key=KEY, peer="203.0.113.9")
+    assert (await client.get("/api/memories", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize("headers", WRONG)
+async def test_a_wrong_key_is_refused(connect: Connect, headers: dict[str, str]) -> None:
+    client = await connect(api_key=KEY)
+    encoded = {name: value.encode() for name, value in headers.items()}
+    answer = await client.get("/api/memories", headers=encoded)
+    assert answer.status_code == 401
+    assert KEY not in answer.text
+
+
+async def test_a_key_in_the_url_is_no_key(connect: Connect) -> None:
+    client = await connect(api_key=KEY)
+    assert (await client.get("/api/memories", params={"api_key": KEY})).status_code == 401
+
+
+async def test_the_key_is_asked_even_where_anonymous_access_was_allowed(connect: Connect) -> None:
+    client = await connect(api_key=KEY, allow_anonymous_access=True)
+    assert (await client.get("/api/memories")).status_code == 401
+
+
+async def test_the_unix_socket_needs_no_key(connect: Connect) -> None:
+    client = await connect(api_key=KEY, unix=True)
+    assert (await client.get("/api/memories", headers={"Host": "owner"})).status_code == 200
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.0.1", "::1", "::ffff:127.0.0.1"])
+async def test_without_a_key_loopback_is_let_in(connect: Connect, peer: str) -> None:
+    client = await connect(peer=peer)
+    assert (await client.get("/api/memories")).status_code == 200
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.9", "fe80::1%eth0", "10.0.0.1"])
+async def test_without_a_key_others_are_not_let_in(connect: Connect, peer: str) -> None:
+    client = await connect(peer=peer)
+    forged = {"X-Forwarded-For": "127.0.0.1", "X-Real-IP": "127.0.0.1", "Forwarded": "for=127.0.0.1"}
+    assert (await client.get("/api/memories", headers=forged)).status_code == 401
+
+
+async def test_anonymous_access_lets_others_in_when_allowed_in_so_many_words(connect: Connect) -> None:
+    client = await connect(peer="203.0.113.9", allow_anonymous_access=True)
+    assert (await client.get("/api/memories")).status_code == 200
+
+
+async def test_the_metrics_key_opens_metrics_and_nothing_else(connect: Connect) -> None:
+    client = await connect(api_key=KEY, metrics_key="scrape me", headers={"X-API-Key": "scrape me"})
+    assert (await client.get("/metrics")).status_code == 200
+    assert (await client.get("/api/memories")).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "localhost.evil.example", "evil.example:8000", "127.0.0.1.evil.example", "", "a b", "x@localhost"],
+)
+async def test_a_foreign_host_is_refused(connect: Connect, host: str) -> None:
+    client = await connect()
+    answer = await client.get("/api/memories", headers={"Host": host})
+    assert answer.status_code == 421
+    assert answer.json()["error"]["code"] == "host_not_allowed"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "[::1]:8000", "192.0.2.7:8000"])
+async def test_loopback_names_and_addresses_are_hosts_that_no_page_can_rebind(connect: Connect, host: str) -> None:
+    client = await connect()
+    assert (await client.get("/api/memories", headers={"Host": host})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host", "status"),
+    [
+        ("memory.example", "memory.example", 200),
+        ("memory.example", "memory.example:8000", 200),
+        ("memory.example:8000", "memory.example:8000", 200),
+        ("memory.example:8000", "memory.example:9000", 421),
+        ("memory.example:*", "Memory.Example:9000", 200),
+        ("memory.example", "other.example", 421),
+        ("*", "other.example", 200),
+    ],
+)
+async def test_allowed_hosts_are_answered(connect: Connect, allowed: str, host: str, status: int) -> None:
+    client = await connect(allowed_hosts=allowed)
+    assert (await client.get("/api/memories", headers={"Host": host})).status_code == status
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+async def test_probes_and_metrics_are_answered_under_any_host(connect: Connect, path: str) -> None:
+    client = await connect()
+    assert (await client.get(path, headers={"Host": "pod-7.cluster.internal"})).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "null", "file://", "http://evil.example:8000"])
+async def test_a_web_page_of_another_site_is_refused(connect: Connect, origin: str) -> None:
+    client = await connect()
+    answer = await client.post("/api/memories", json={"content": "planted"}, headers={"Origin": origin})
+    assert answer.status_code == 403
+    assert (await client.get("/api/memories")).json()["total"] == 0
+
+
+async def test_cors_is_off_unless_an_origin_is_named(connect: Connect) -> None:
+    origin = {"Origin": "https://app.example"}
+    closed, open_ = await connect(), await connect(cors_origins="https://app.example", api_key=KEY)
+    assert "access-control-allow-origin" not in (await closed.get("/livez", headers=origin)).headers
+    preflight = origin | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+    answer = await open_.options("/api/memories", headers=preflight)
+    assert answer.status_code == 200
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
+    answer = await open_.get("/api/memories", headers=origin | {"X-API-Key": KEY})
+    assert answer.headers["access-control-allow-origin"] == "https://app.example"
