@@ -11,10 +11,11 @@ from mcp_memory.domain.errors import StorageUnavailableError
 from mcp_memory.owner.connection import ConnectionLostError, ConnectionPool, Response
 from mcp_memory.owner.handshake import Verdict, ask_to_hand_over, judge, pool_to, shake_hands
 from mcp_memory.owner.identity import StoreIdentity
-from mcp_memory.owner.lock import FileLock
+from mcp_memory.owner.lock import FileLock, read_holder
 from mcp_memory.owner.maintenance import LeaseFile
 from mcp_memory.owner.ownership import locked_error
-from mcp_memory.owner.record import OwnerRecord, read_record
+from mcp_memory.owner.paths import OwnerPaths
+from mcp_memory.owner.record import OwnerKind, OwnerRecord, read_record
 from mcp_memory.owner.starter import start_background_owner
 
 DEADLINE_SECONDS = 60.0
@@ -114,9 +115,7 @@ class OwnerClient:
             found = await self._find(replaced)
             if found is not None:
                 return found
-            lease = LeaseFile(paths.maintenance).current()
-            if lease is not None:
-                raise lease.busy()
+            _check_maintenance(paths)
             if self._start is None:
                 raise StorageUnavailableError(f"No process serves the memory store {self.store.folder}.")
             left = deadline - time.monotonic()
@@ -158,3 +157,16 @@ class OwnerClient:
         finally:
             if verdict is not Verdict.USE:
                 await pool.close()
+
+
+def _check_maintenance(paths: OwnerPaths) -> None:
+    """Raises StorageBusyError where a maintenance command has the folder, by a lease or by the lock itself."""
+    lease = LeaseFile(paths.maintenance).current()
+    if lease is not None:
+        raise lease.busy()
+    holder = read_holder(paths.lock)
+    if holder is not None and holder.kind == OwnerKind.MAINTENANCE:
+        lock = FileLock(paths.lock)
+        if not lock.try_acquire():  # else it has ended, and its name is what is left of it
+            raise locked_error(paths)
+        lock.release()

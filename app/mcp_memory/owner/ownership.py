@@ -18,6 +18,7 @@ from mcp_memory.domain.errors import StorageBusyError, StorageError, StorageLock
 from mcp_memory.owner.handshake import ask_to_hand_over, pool_to
 from mcp_memory.owner.identity import StoreIdentity
 from mcp_memory.owner.lock import FileLock, Holder, read_holder
+from mcp_memory.owner.maintenance import LeaseFile
 from mcp_memory.owner.paths import OwnerPaths
 from mcp_memory.owner.record import OwnerKind, OwnerRecord, read_record, write_record
 
@@ -49,7 +50,7 @@ class Ownership:
 
         A background owner that is there is asked to hand over, unless another background owner asks; then `wait_seconds`
         is how long it may take to go. Raises StorageLockedError, which names the folder and the process that has it, or
-        StorageBusyError where that is a maintenance command.
+        StorageBusyError where maintenance has it.
         """
         paths = store.paths
         paths.create_folder()
@@ -71,7 +72,12 @@ class Ownership:
         except BaseException:
             start.release()
             raise
-        lock.describe(Holder(pid=os.getpid(), kind=kind.value, command=_command(), since=_now()))
+        lease = LeaseFile(paths.maintenance).current()
+        if lease is not None and kind is not OwnerKind.MAINTENANCE:
+            start.release()
+            lock.release()
+            raise lease.busy()
+        lock.describe(Holder(pid=os.getpid(), kind=kind.value, command=command_line(), since=_now()))
         paths.record.unlink(missing_ok=True)  # of an owner that died
         return cls(store, kind, lock, start)
 
@@ -198,12 +204,12 @@ def _ask_once(paths: OwnerPaths, asked: set[int]) -> None:
 async def _ask(record: OwnerRecord) -> bool:
     pool = pool_to(record)
     try:
-        return await ask_to_hand_over(pool, reason=f"{_command()} takes over", takes_over=True)
+        return await ask_to_hand_over(pool, reason=f"{command_line()} takes over", takes_over=True)
     finally:
         await pool.close()
 
 
-def _command() -> str:
+def command_line() -> str:
     """This process as a person would type it; no command of ours takes a secret as an argument."""
     name = Path(sys.argv[0]).name
     program = "memory" if name in {"__main__.py", "-m", "-c"} else name
