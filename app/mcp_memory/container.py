@@ -23,6 +23,7 @@ from mcp_memory.memories.context import MemoriesOptions
 from mcp_memory.memories.service import Memories
 from mcp_memory.metrics import StoreGauges, observe_embedding_batch
 from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.breaker import BreakerOptions, GuardedStorage
 
 
 @dataclass(slots=True)
@@ -50,17 +51,20 @@ class Container:
     ) -> Container:
         """Put the parts together; nothing is opened."""
         measured = MeasuredStorage(build_storage())
+        guarded = GuardedStorage(
+            measured, BreakerOptions(failures=settings.breaker_failures, seconds=settings.breaker_seconds)
+        )
         timed = MeasuredEmbedder(embedder)
 
         async def counts() -> tuple[int, int]:
-            stats = await measured.stats()
+            stats = await guarded.stats()
             return stats.vectors_count, stats.indexed_vectors_count
 
         return cls(
             settings=settings,
-            memories=Memories(measured, timed, memories_options(settings)),
+            memories=Memories(guarded, timed, memories_options(settings)),
             embedder=timed,
-            gauges=StoreGauges(counts, lambda: 0),
+            gauges=StoreGauges(counts, lambda: {name: state.level for name, state in guarded.states.items()}),
             folder=folder,
             _measured=measured,
             _build_storage=build_storage,

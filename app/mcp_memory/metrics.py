@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -56,7 +56,10 @@ EMBEDDING_BATCH = Histogram(
     "mcp_memory_embedding_batch_size", "Windows of text in one call of the model", buckets=(1, 2, 4, 8, 16, 32, 64, 128)
 )
 BREAKER_STATE = Gauge(
-    "mcp_memory_circuit_breaker_state", "0 closed, 1 half open, 2 open; the worst worker's", multiprocess_mode="livemax"
+    "mcp_memory_circuit_breaker_state",
+    "0 closed, 1 half open, 2 open, for reads and for writes; the worst worker's",
+    ["operations"],
+    multiprocess_mode="livemax",
 )
 
 
@@ -72,12 +75,12 @@ class StoreGauges:
     def __init__(
         self,
         read: Callable[[], Awaitable[tuple[int, int]]],
-        breaker_state: Callable[[], int],
+        breaker_states: Callable[[], Mapping[str, int]],
         *,
         max_age: float = GAUGE_SECONDS,
     ) -> None:
         self._read = read
-        self._breaker_state = breaker_state
+        self._breaker_states = breaker_states
         self._max_age = max_age
         self._values: tuple[int, int] | None = None
         self._read_at = float("-inf")
@@ -85,7 +88,8 @@ class StoreGauges:
 
     async def families(self) -> list[GaugeMetricFamily]:
         """The gauges; without counts while the storage can't tell."""
-        BREAKER_STATE.set(self._breaker_state())
+        for operations, level in self._breaker_states().items():
+            BREAKER_STATE.labels(operations).set(level)
         async with self._reading:
             if time.monotonic() - self._read_at > self._max_age:
                 self._values = await self._read_or_none()
