@@ -71,7 +71,12 @@ class ReferenceStorage(BaseStorage):
         return outcomes
 
     def _put(self, item: EmbeddedMemory) -> None:
-        memory = replace(item.memory, revision=self._next_revision(item.memory.revision))
+        memory = replace(
+            item.memory,
+            created_at=round(item.memory.created_at, 6),
+            updated_at=round(item.memory.updated_at, 6),
+            revision=self._next_revision(item.memory.revision),
+        )
         self._points[memory.id] = EmbeddedMemory(memory, item.vector.astype(np.float32))
         self._terms[memory.id] = dict(zip(*self._bm25.document(memory.content), strict=True))
 
@@ -111,7 +116,7 @@ class ReferenceStorage(BaseStorage):
             tags=old.tags if changes.tags is None else changes.tags,
             memory_type=old.memory_type if changes.memory_type is None else changes.memory_type,
             metadata={**old.metadata, **(changes.metadata or {})},
-            updated_at=old.updated_at if changes.updated_at is None else changes.updated_at,
+            updated_at=old.updated_at if changes.updated_at is None else round(changes.updated_at, 6),
             revision=self._next_revision(),
         )
         self._points[new.id] = EmbeddedMemory(new, item.vector)
@@ -152,7 +157,7 @@ class ReferenceStorage(BaseStorage):
             case SearchMode.SEMANTIC if query.vector is not None:
                 return cosine
             case SearchMode.HYBRID | SearchMode.KEYWORD if query.text is not None:
-                return words
+                return {id_: words[id_] for id_ in _best(words, query.limit)}
         raise InvalidInputError(f"A {query.mode} search needs a text, and the vector of it for meaning.", field="query")
 
     def _bm25_scores(self, text: str, found: dict[str, EmbeddedMemory]) -> dict[str, float]:

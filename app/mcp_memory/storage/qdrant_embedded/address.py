@@ -1,0 +1,89 @@
+"""Where the engine of a folder listens: `engine.sock` in it; a socket in the runtime folder where that path would be too long;
+a loopback port with a random token where there are no Unix sockets. The latter two are named by `engine.json` (0600).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import socket
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from mcp_memory.domain.errors import StorageError
+from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
+from mcp_memory.storage.qdrant_embedded.manifest import replace_file
+from mcp_memory.storage.qdrant_embedded.options import Transport
+
+PATH_BYTES = 100
+"""A Unix socket's path may have 107 bytes on Linux and 103 on macOS."""
+BACKLOG = 512
+
+
+class Address(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A Unix socket or a loopback port."""
+
+    socket: str | None = None
+    port: int | None = None
+    token: str = ""
+
+
+def default_transport() -> Transport:
+    return Transport.UNIX if hasattr(socket, "AF_UNIX") and os.name == "posix" else Transport.TCP
+
+
+def read_address(folder: StorageFolder) -> Address | None:
+    """Where an engine of this folder listens, or listened last; None where none ever did."""
+    try:
+        return msgspec.json.decode(folder.address.read_bytes(), type=Address)
+    except (OSError, msgspec.MsgspecError):
+        return Address(socket=str(folder.socket)) if folder.socket.exists() else None
+
+
+def listen(folder: StorageFolder, transport: Transport) -> tuple[socket.socket, Address]:
+    """A listening socket, and how clients find it. Only for the holder of the folder's lock."""
+    if transport is Transport.TCP:
+        server = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+        address = Address(port=server.getsockname()[1], token=secrets.token_urlsafe(32))
+        replace_file(folder.address, msgspec.json.encode(address))
+        return server, address
+    path = folder.socket
+    if len(os.fsencode(path)) > PATH_BYTES:
+        path = _runtime_folder() / f"{hashlib.sha256(os.fsencode(folder.path)).hexdigest()[:24]}.sock"
+    path.unlink(missing_ok=True)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    path.chmod(0o600)
+    server.listen(BACKLOG)
+    address = Address(socket=str(path))
+    if path == folder.socket:
+        folder.address.unlink(missing_ok=True)
+    else:
+        replace_file(folder.address, msgspec.json.encode(address))
+    return server, address
+
+
+def forget(folder: StorageFolder, address: Address) -> None:
+    """Take the address away before the lock is let go."""
+    with suppress(OSError):
+        if address.socket is not None:
+            Path(address.socket).unlink(missing_ok=True)
+        folder.address.unlink(missing_ok=True)
+
+
+def _runtime_folder() -> Path:
+    """A folder of this user alone, with a short path. Raises StorageError where somebody else made it first."""
+    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+    folder = base / f"mcp-memory-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+        raise StorageError(
+            f"The folder {folder} for sockets isn't this user's alone.\nRemove it, or set XDG_RUNTIME_DIR to a private folder."
+        )
+    return folder

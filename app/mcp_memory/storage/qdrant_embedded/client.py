@@ -1,0 +1,218 @@
+"""A client of the engine: connects, starts an engine where none answers, and brings up another when it dies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import time
+from typing import TypeVar
+
+from mcp_memory.domain.errors import (
+    MemoryServiceError,
+    StorageError,
+    StorageFullError,
+    StorageLockedError,
+    StorageUnavailableError,
+)
+from mcp_memory.storage.qdrant_embedded.address import read_address
+from mcp_memory.storage.qdrant_embedded.engine import EX_TEMPFAIL
+from mcp_memory.storage.qdrant_embedded.failures import to_error
+from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
+from mcp_memory.storage.qdrant_embedded.launch import describe_end, start_engine
+from mcp_memory.storage.qdrant_embedded.lock import holder
+from mcp_memory.storage.qdrant_embedded.manifest import Model
+from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
+from mcp_memory.storage.qdrant_embedded.protocol import (
+    VERSION,
+    Failure,
+    Hello,
+    Leave,
+    Moved,
+    Request,
+    Response,
+    Welcome,
+)
+from mcp_memory.storage.qdrant_embedded.space import check_space
+from mcp_memory.storage.qdrant_embedded.wire import ConnectionLostError, Wire
+
+log = logging.getLogger(__name__)
+
+R = TypeVar("R", bound=Response)
+
+ATTEMPTS = 3
+"""How often a request is sent where engines die under it. Every request may be sent again."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
+"""Seconds between two looks for a starting engine's socket: a file's appearance can't be waited for portably."""
+LEAVE_SECONDS = 15.0
+
+
+class EngineClient:
+    """Requests to the engine of one folder. Belongs to one event loop."""
+
+    def __init__(self, options: EmbeddedOptions) -> None:
+        self._options = options
+        self._folder = StorageFolder(options.path)
+        self._wire: Wire | None = None
+        self._engine_pid = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._connecting = asyncio.Lock()
+        self._closed = False
+
+    async def connect(self) -> None:
+        """Find or start the engine. Raises StorageError where the folder can't be served, with the reason."""
+        self._closed = False
+        await self._connected()
+
+    async def ask(self, request: Request, expected: type[R], *, seconds: float | None = None) -> R:
+        """The answer, from whichever engine lives. Raises the engine's error, or StorageUnavailableError."""
+        limit = seconds if seconds is not None else self._options.request_timeout
+        reason = ""
+        for _ in range(ATTEMPTS):
+            wire = await self._connected(reason)
+            try:
+                response = await wire.ask(request, limit)
+            except ConnectionLostError:
+                reason = await self._post_mortem(wire)
+                log.warning("%s; starting another", reason)
+                continue
+            except TimeoutError as error:
+                raise StorageUnavailableError(
+                    f"The engine process {self._engine_pid} of {self._folder.path} did not answer within {limit:g} s."
+                ) from error
+            if isinstance(response, Failure):
+                raise to_error(response)
+            if isinstance(response, Moved):
+                await wire.ended()
+                continue
+            if not isinstance(response, expected):
+                raise StorageError(
+                    f"The engine answered {type(response).__name__} where {expected.__name__} was asked for."
+                )
+            return response
+        raise StorageUnavailableError(
+            f"The storage {self._folder.path} failed {ATTEMPTS} times in a row: {reason}.\nSee {self._folder.log}"
+        )
+
+    async def close(self) -> None:
+        """Leave; where this was the last client, wait until the engine has written everything and let go of the folder."""
+        self._closed = True
+        async with self._connecting:
+            wire, self._wire = self._wire, None
+            if wire is not None:
+                await self._leave(wire)
+                await wire.close()
+            await self._reap()
+
+    async def _leave(self, wire: Wire) -> None:
+        try:
+            await wire.ask(Leave(), LEAVE_SECONDS)
+            if self._process is not None:
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await wire.ended()
+        except (ConnectionLostError, TimeoutError):
+            log.warning("the engine process %d was gone before it was left", self._engine_pid)
+
+    # Connecting
+
+    async def _connected(self, reason: str = "") -> Wire:
+        if self._wire is not None and not self._wire.lost:
+            return self._wire
+        async with self._connecting:
+            if self._closed:
+                raise StorageUnavailableError(f"The storage {self._folder.path} is closed.")
+            if self._wire is None or self._wire.lost:
+                self._wire = await self._find_or_start(reason)
+            return self._wire
+
+    async def _find_or_start(self, reason: str) -> Wire:
+        """Connect to the engine that is there, or that this call starts, within the start timeout."""
+        deadline = time.monotonic() + self._options.start_timeout
+        pause = FIRST_PAUSE
+        crashes = 0
+        while True:
+            wire = await self._try_connect()
+            if wire is not None:
+                return wire
+            code = None if self._process is None else self._process.poll()
+            if self._process is not None and code is not None:
+                ended = describe_end(self._process.pid, code)
+                self._process = None
+                if code not in {0, EX_TEMPFAIL}:
+                    crashes += 1
+                    reason = ended
+                    log.warning("%s while opening %s", ended, self._folder.path)
+            if crashes >= ATTEMPTS:
+                raise self._broken(reason)
+            if self._process is None:
+                self._process = await asyncio.to_thread(start_engine, self._options)
+            if time.monotonic() > deadline:
+                raise self._occupied(reason)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE)
+
+    async def _try_connect(self) -> Wire | None:
+        """A greeted connection, or None where no engine answers. Raises what the engine says about the folder or model."""
+        address = read_address(self._folder)
+        if address is None:
+            return None
+        try:
+            wire = await Wire.open(address)
+        except OSError:
+            return None
+        model = self._options.model
+        hello = Hello(
+            VERSION, self._options.collection, Model(model.name, model.dimensions, model.fingerprint), address.token
+        )
+        try:
+            response = await wire.ask(hello, self._options.start_timeout)
+        except (ConnectionLostError, TimeoutError):
+            await wire.close()
+            return None
+        if isinstance(response, Welcome):
+            self._engine_pid = response.pid
+            return wire
+        await wire.close()
+        raise self._refusal(response)
+
+    def _refusal(self, response: Response) -> MemoryServiceError:
+        if isinstance(response, Failure):
+            return to_error(response)
+        return StorageError(f"The engine of {self._folder.path} answered {type(response).__name__} to a greeting.")
+
+    def _broken(self, reason: str) -> StorageError:
+        try:
+            check_space(self._folder.path, self._options.disk_reserve_bytes, "the engine")
+        except StorageFullError as full:
+            return StorageFullError(f"{full.message}\n({reason})")
+        return StorageUnavailableError(
+            f"The storage {self._folder.path} can't be opened: {reason}, {ATTEMPTS} times in a row.\nSee {self._folder.log}"
+        )
+
+    def _occupied(self, reason: str) -> StorageError:
+        pid = holder(self._folder.lock)
+        return StorageLockedError(
+            f"The storage folder {self._folder.path} is held by process {pid}, which doesn't answer"
+            f"{f' ({reason})' if reason else ''}.\nWait until it ends, or end it: kill {pid}"
+        )
+
+    # Ends
+
+    async def _post_mortem(self, wire: Wire) -> str:
+        """How the engine of a lost connection ended, as far as this process can know."""
+        await wire.close()
+        code = None
+        if self._process is not None and self._process.pid == self._engine_pid:
+            code = await self._reap()
+        return describe_end(self._engine_pid, code)
+
+    async def _reap(self) -> int | None:
+        """The exit code of the engine that this client started, once it has ended; None where it goes on for others."""
+        if self._process is None:
+            return None
+        try:
+            code = await asyncio.to_thread(self._process.wait, 2.0)
+        except subprocess.TimeoutExpired:
+            return None
+        self._process = None
+        return code

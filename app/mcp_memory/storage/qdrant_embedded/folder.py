@@ -1,0 +1,166 @@
+"""The layout of a storage folder, and what a folder that is found may be.
+
+manifest.json      what the folder holds (manifest.py)
+generations/<n>/   the shard; one is current, others are being built or left over
+creating           there while the first generation is made; a crash then begins again
+engine.lock        held by the engine process; its pid
+engine.sock        where the engine listens (0600)
+engine.json        where it listens otherwise
+engine.log         what it writes to stderr
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mcp_memory.domain.errors import StorageError, StorageFormatError
+from mcp_memory.storage.qdrant_embedded import manifest
+from mcp_memory.storage.qdrant_embedded.manifest import Manifest
+
+log = logging.getLogger(__name__)
+
+_INCIDENTAL = frozenset({"maintenance.json", "lost+found", ".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Files that make nobody's data: besides these, names that begin with `engine.` and `owner.`."""
+_PRIVATE = 0o700
+
+
+@dataclass(frozen=True, slots=True)
+class StorageFolder:
+    """Names in one storage folder."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "engine.lock"
+
+    @property
+    def socket(self) -> Path:
+        return self.path / "engine.sock"
+
+    @property
+    def address(self) -> Path:
+        """Names the socket where it isn't `engine.sock`: a path in the runtime folder, or a port and a token."""
+        return self.path / "engine.json"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "engine.log"
+
+    @property
+    def creating(self) -> Path:
+        return self.path / "creating"
+
+    @property
+    def generations(self) -> Path:
+        return self.path / "generations"
+
+    def generation(self, number: int) -> Path:
+        return self.generations / str(number)
+
+    def prepare(self) -> None:
+        """Make the folder (0700) or tighten a wider one, saying so. Raises StorageError where that isn't allowed."""
+        try:
+            self.path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+            mode = stat.S_IMODE(self.path.stat().st_mode)
+            if os.name == "posix" and mode != _PRIVATE:
+                self.path.chmod(_PRIVATE)
+                log.warning("storage folder %s had mode %04o: tightened to 0700", self.path, mode)
+        except OSError as error:
+            raise StorageError(
+                f"Can't use the storage folder {self.path}: {error.strerror}.\n"
+                "Set MCP_QDRANT_STORAGE_PATH to a folder that you may write to."
+            ) from error
+
+    def look(self) -> Manifest | None:
+        """The manifest of a store, or None for a folder that has never held one. Changes nothing.
+
+        Raises StorageFormatError for everything else: a foreign folder, a damaged or newer one, one without its shard.
+        """
+        try:
+            names = {entry.name for entry in self.path.iterdir()}
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageFormatError(
+                f"Can't read the storage folder {self.path}: {error.strerror}.\nCheck its owner and mode: ls -ld {self.path}"
+            ) from error
+        if manifest.NAME in names:
+            found = manifest.read(self.path)
+            self._check_shard(found)
+            return found
+        if self.creating.name in names:
+            return None
+        if "generations" in names:
+            raise StorageFormatError(
+                f"The storage folder {self.path} has lost its {manifest.NAME}; its data in generations/ was left as it is.\n"
+                f"Restore {manifest.NAME} from a backup, or move the folder away: mv {self.path} {self.path}.damaged"
+            )
+        foreign = sorted(
+            name for name in names if name not in _INCIDENTAL and not name.startswith(("engine.", "owner."))
+        )
+        if foreign:
+            raise StorageFormatError(
+                f"The folder {self.path} holds {_kind(set(foreign), foreign)}. It was left as it is.\n"
+                "Set MCP_QDRANT_STORAGE_PATH to an empty folder or to one of this service."
+            )
+        return None
+
+    def _check_shard(self, found: Manifest) -> None:
+        shard = self.generation(found.generation)
+        missing = [str(part) for part in (shard, shard / "edge_config.json", shard / "segments") if not part.exists()]
+        if missing:
+            raise StorageFormatError(
+                f"The storage folder {self.path} once held the collection '{found.collection}', but {missing[0]} is missing. "
+                "Nothing was changed.\n"
+                f"Restore it from a backup, or move the folder away to begin an empty one: mv {self.path} {self.path}.damaged"
+            )
+
+    def remove_leftovers(self, current: int) -> None:
+        """Delete generations that are not the current one: a build that was cut off, or what a switch left."""
+        if not self.generations.is_dir():
+            return
+        for entry in self.generations.iterdir():
+            if entry.name != str(current):
+                shutil.rmtree(entry, ignore_errors=True)
+
+    def tighten_files(self) -> None:
+        """Files 0600 and folders 0700 throughout: an archive unpacked or a copy made under another umask is put right."""
+        if os.name != "posix":
+            return
+        for path in (self.generations, *self.generations.rglob("*")):
+            wanted = _PRIVATE if path.is_dir() else 0o600
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                path.chmod(wanted)
+
+    def size(self, number: int) -> int:
+        """Bytes that a generation takes on disk (blocks, not lengths: many files are sparse)."""
+        return sum(_disk_bytes(self.generation(number)))
+
+
+def _disk_bytes(folder: Path) -> Iterator[int]:
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                status = os.lstat(os.path.join(root, name))  # noqa: PTH118  (thousands of files)
+            except FileNotFoundError:
+                continue  # the engine replaces files while we look
+            yield getattr(status, "st_blocks", status.st_size // 512) * 512
+
+
+def _kind(names: set[str], listed: list[str]) -> str:
+    if {"meta.json", "collection"} <= names:
+        return "a collection of qdrant-client's local mode (meta.json, collection/)"
+    if "collections" in names or "raft_state.json" in names:
+        return "the storage of a Qdrant server (collections/)"
+    if {"segments", "edge_config.json"} & names:
+        return "a bare qdrant-edge shard (segments/)"
+    if any(name.endswith(".db") for name in names):
+        return f"a database of something else ({', '.join(listed[:3])})"
+    return f"files that aren't a memory store ({', '.join(listed[:3])}{', ...' if len(listed) > 3 else ''})"

@@ -1,0 +1,55 @@
+"""Starting an engine process, and saying how one ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from mcp_memory.storage.qdrant_embedded.engine import encode_options
+from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
+from mcp_memory.storage.qdrant_embedded.options import MEGABYTE, EmbeddedOptions
+
+MODULE = "mcp_memory.storage.qdrant_embedded.engine"
+SECRET_PREFIXES = ("MCP_", "QDRANT_", "OPENAI_")
+LOG_BYTES = MEGABYTE
+
+
+def start_process(module: str, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+    """A Python process of its own session, without this one's settings and secrets in its environment."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRET_PREFIXES)}
+    fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=fd,
+            env=environment,
+            close_fds=True,
+            start_new_session=True,
+        )
+    finally:
+        os.close(fd)
+
+
+def start_engine(options: EmbeddedOptions) -> subprocess.Popen[bytes]:
+    """Start an engine; whether it becomes the one, the folder's lock decides."""
+    log = StorageFolder(options.path).log
+    with suppress(OSError):
+        if log.stat().st_size > LOG_BYTES:
+            log.replace(log.with_name("engine.log.1"))
+    return start_process(MODULE, [encode_options(options)], log)
+
+
+def describe_end(pid: int, code: int | None) -> str:
+    """How an engine ended, in words."""
+    if code is None:
+        return f"the engine process {pid} closed the connection"
+    if code < 0:
+        with suppress(ValueError):
+            return f"the engine process {pid} ended by signal {signal.Signals(-code).name}"
+    return f"the engine process {pid} ended with exit code {code}"

@@ -1,0 +1,135 @@
+"""manifest.json: what a storage folder holds, replaced atomically; its format version and the steps from older ones."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from mcp_memory.domain.errors import StorageFormatError
+from mcp_memory.storage.bm25 import SETTINGS as BM25_SETTINGS
+
+PRODUCT: Final = "mcp-memory"
+FORMAT: Final = 1
+NAME: Final = "manifest.json"
+
+
+class Model(msgspec.Struct, frozen=True):
+    """Which model the vectors came from."""
+
+    name: str
+    dimensions: int
+    fingerprint: str
+
+
+class Graph(msgspec.Struct, frozen=True):
+    """The HNSW graph of a generation: its parameters, and how many memories were in it when it was built."""
+
+    m: int
+    ef_construct: int
+    vectors: int
+
+
+class Quantization(msgspec.Struct, frozen=True):
+    """How vectors are kept for the first pass of a search; the candidates are always rescored with the originals."""
+
+    kind: str
+    """turbo4 or binary."""
+    oversampling: float
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """Everything needed to open a folder, or to refuse it by name."""
+
+    collection: str
+    model: Model
+    generation: int
+    quantization: Quantization
+    graph: Graph | None = None
+    aliases: dict[str, str] = {}
+    bm25: dict[str, Any] = msgspec.field(default_factory=lambda: dict(BM25_SETTINGS))
+    format: int = FORMAT
+    product: str = PRODUCT
+
+
+UPGRADES: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}
+"""From a format version to the next: a pure step on the manifest's fields. Steps that touch the shard make a new generation."""
+
+
+def read(folder: Path) -> Manifest:
+    """Raises StorageFormatError where the file is missing, damaged, of another product or of a newer version."""
+    path = folder / NAME
+    try:
+        fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except OSError as error:
+        raise StorageFormatError(
+            f"Can't read {path}: {error.strerror}. Nothing was changed.\n"
+            f"Restore the file from a backup, or check its owner and mode: ls -l {path}"
+        ) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _damaged(path, str(error)) from None
+    return parse(path, fields)
+
+
+def stored_format(folder: Path) -> int:
+    """The version that is written down, which `read` may have upgraded in memory."""
+    return int(msgspec.json.decode((folder / NAME).read_bytes(), type=dict[str, Any])["format"])
+
+
+def parse(path: Path, fields: dict[str, Any]) -> Manifest:
+    """The manifest in today's form. An older version is upgraded in memory; the engine writes it down after opening."""
+    version = fields.get("format")
+    if fields.get("product") != PRODUCT or not isinstance(version, int):
+        raise _damaged(path, "it isn't a manifest of this product")
+    if version > FORMAT:
+        raise StorageFormatError(
+            f"The storage folder {path.parent} has format version {version}; this release knows {FORMAT} and older.\n"
+            "It was left as it is. Install the release that wrote it, or a newer one: uv sync --upgrade-package mcp-memory"
+        )
+    while version < FORMAT:
+        step = UPGRADES.get(version)
+        if step is None:
+            raise _damaged(path, f"no way leads from format version {version} to {FORMAT}")
+        fields = {**step(fields), "format": version + 1}
+        version += 1
+    try:
+        return msgspec.convert(fields, Manifest)
+    except msgspec.ValidationError as error:
+        raise _damaged(path, str(error)) from None
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Replace the manifest so that any crash leaves the old one or the new one, whole."""
+    replace_file(folder / NAME, msgspec.json.format(msgspec.json.encode(manifest), indent=2) + b"\n")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write, fsync, rename, fsync the folder."""
+    new = path.with_name(path.name + ".new")
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder durable; Windows does so by itself."""
+    if os.name == "posix":
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+def _damaged(path: Path, why: str) -> StorageFormatError:
+    return StorageFormatError(
+        f"The manifest {path} is damaged: {why}. Nothing was changed.\nRestore the folder from a backup, or move it away: "
+        f"mv {path.parent} {path.parent}.damaged"
+    )

@@ -1,0 +1,136 @@
+"""Whose turn it is inside the engine: reads and writes in slices, and one flush for all writes that arrived together."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+from mcp_memory.domain.errors import MemoryServiceError, StorageError, StorageFullError
+from mcp_memory.storage.qdrant_embedded.failures import to_failure
+from mcp_memory.storage.qdrant_embedded.framing import Connection
+from mcp_memory.storage.qdrant_embedded.jobs import Job
+from mcp_memory.storage.qdrant_embedded.protocol import Response
+from mcp_memory.storage.qdrant_embedded.store import OpenStore
+
+log = logging.getLogger(__name__)
+
+READ_BUDGET = 0.020
+WRITE_BUDGET = 0.008
+"""Seconds spent on reads, then on writes, before the other side has its turn."""
+FLUSH_POINTS = 1_024
+"""Points written between two flushes at most: a flush of these takes hardly longer than one of a single point."""
+COMMIT_AFTER = 0.025
+"""Seconds that a finished write waits for others to share its flush while more are under way."""
+
+
+@dataclass(slots=True)
+class Pending:
+    """A request in work, and its answer once there is one."""
+
+    connection: Connection
+    number: int
+    job: Job
+
+
+@dataclass(slots=True)
+class Finished:
+    """A write that is applied but not yet durable: nobody has been told."""
+
+    pending: Pending
+    response: Response
+    since: float
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """Requests waiting for the one thread."""
+
+    store: OpenStore
+    reads: deque[Pending] = field(default_factory=deque)
+    writes: deque[Pending] = field(default_factory=deque)
+    committing: list[Finished] = field(default_factory=list)
+    held: bool = False
+    """Writes wait (a new generation is about to take over); reads go on."""
+
+    @property
+    def size(self) -> int:
+        return len(self.reads) + len(self.writes) + len(self.committing)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing can be done now."""
+        return not self.reads and not self.committing and (self.held or not self.writes)
+
+    def turn(self) -> None:
+        """Some reads, some writes, and a commit where it is due: some 30 ms and a flush at most."""
+        self._run_reads()
+        if not self.held:
+            self._run_writes()
+        self._commit_when_due()
+
+    def forget(self, connection: Connection) -> None:
+        """Drop the reads of a client that is gone. Its writes go on: a slice of them may be in."""
+        self.reads = deque(item for item in self.reads if item.connection is not connection)
+
+    def _run_reads(self) -> None:
+        deadline = time.monotonic() + READ_BUDGET
+        while self.reads and time.monotonic() < deadline:
+            item = self.reads.popleft()
+            response = self._step(item)
+            if response is None:
+                self.reads.append(item)
+            else:
+                item.connection.answer(item.number, response)
+
+    def _run_writes(self) -> None:
+        if not self.writes:
+            return
+        try:
+            self.store.check_space()
+        except StorageFullError as error:
+            self.refuse_writes(to_failure(error))
+            return
+        deadline = time.monotonic() + WRITE_BUDGET
+        while self.writes and time.monotonic() < deadline and self.store.collection.unflushed < FLUSH_POINTS:
+            item = self.writes.popleft()
+            response = self._step(item)
+            if response is None:
+                self.writes.append(item)
+            else:
+                self.committing.append(Finished(item, response, time.monotonic()))
+
+    def refuse_writes(self, response: Response) -> None:
+        """Answer every write that isn't finished."""
+        while self.writes:
+            item = self.writes.popleft()
+            item.connection.answer(item.number, response)
+
+    def _commit_when_due(self) -> None:
+        collection = self.store.collection
+        waited = bool(self.committing) and time.monotonic() - self.committing[0].since >= COMMIT_AFTER
+        if not self.writes or self.held or waited or collection.unflushed >= FLUSH_POINTS:
+            self.commit()
+
+    def commit(self) -> None:
+        """One flush, then the answers of everything it made durable."""
+        if self.store.collection.unflushed:
+            self.store.collection.flush()
+        finished, self.committing = self.committing, []
+        for item in finished:
+            item.pending.connection.answer(item.pending.number, item.response)
+
+    def _step(self, item: Pending) -> Response | None:
+        """One slice; the answer when the job has ended."""
+        try:
+            next(item.job)
+        except StopIteration as end:
+            response: Response = end.value
+            return response
+        except MemoryServiceError as error:
+            return to_failure(error)
+        except Exception as error:  # qdrant-edge raises bare Exception; whatever it is, the client must hear
+            log.exception("the engine failed a request")
+            return to_failure(StorageError(f"The engine failed the request: {error}"))
+        return None

@@ -1,0 +1,216 @@
+"""The engine's sockets and its loop: one thread that answers all clients, and ends when nobody is left."""
+
+from __future__ import annotations
+
+import logging
+import os
+import selectors
+import signal
+import socket
+import time
+
+from mcp_memory.domain.errors import MemoryServiceError, ModelChangedError, StorageBusyError, StorageError
+from mcp_memory.storage.qdrant_embedded.failures import to_failure
+from mcp_memory.storage.qdrant_embedded.framing import Connection, ProtocolError
+from mcp_memory.storage.qdrant_embedded.jobs import begin
+from mcp_memory.storage.qdrant_embedded.protocol import (
+    VERSION,
+    Delete,
+    DeleteMatching,
+    Done,
+    HandOver,
+    Hello,
+    Leave,
+    Rebuild,
+    Request,
+    Response,
+    Stats,
+    Subscribe,
+    TakeJournal,
+    Update,
+    Upsert,
+    Welcome,
+)
+from mcp_memory.storage.qdrant_embedded.scheduler import Pending, Scheduler
+from mcp_memory.storage.qdrant_embedded.store import OpenStore
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 1.0
+"""Without a client for this long, the engine ends: a killed service never leaves it behind."""
+FIRST_CLIENT_SECONDS = 20.0
+QUEUE_LIMIT = 4_096
+
+
+class EngineServer:
+    """Serves one open store (or the reason why it can't be opened) until told to stop, or left alone."""
+
+    def __init__(self, listener: socket.socket, token: str, opened: OpenStore | MemoryServiceError) -> None:
+        self._listener = listener
+        self._token = token
+        self._opened = opened
+        self._scheduler = Scheduler(opened) if isinstance(opened, OpenStore) else None
+        self._selector = selectors.DefaultSelector()
+        self._connections: set[Connection] = set()
+        self._alone_since = time.monotonic() + FIRST_CLIENT_SECONDS
+        self._stopping = False
+        self._wake_read, self._wake_write = socket.socketpair()
+
+    def run(self) -> None:
+        """Serve until the end; everything accepted is finished, durable and answered when this returns."""
+        self._wake_read.setblocking(False)
+        self._wake_write.setblocking(False)
+        signal.set_wakeup_fd(self._wake_write.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        self._listener.setblocking(False)
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._selector.register(self._wake_read, selectors.EVENT_READ)
+        while not self._over():
+            self._wait(self._patience())
+            if self._scheduler is not None:
+                self._scheduler.turn()
+            self._send_all()
+        self._say_goodbye()
+        signal.set_wakeup_fd(-1)
+
+    def _on_sigterm(self, *_: object) -> None:
+        self._stopping = True
+
+    @property
+    def _idle(self) -> bool:
+        return self._scheduler is None or self._scheduler.idle
+
+    def _over(self) -> bool:
+        alone = not self._connections and time.monotonic() >= self._alone_since + IDLE_SECONDS
+        return self._idle and (self._stopping or alone)
+
+    def _patience(self) -> float | None:
+        """Seconds to wait for the next event; None: until there is one."""
+        if not self._idle:
+            return 0.0
+        if not self._connections:
+            return max(0.0, self._alone_since + IDLE_SECONDS - time.monotonic())
+        return None
+
+    def _say_goodbye(self) -> None:
+        """Give answers that the sockets haven't taken yet a moment to leave, then close all."""
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        deadline = time.monotonic() + 1.0
+        while any(item.waiting_to_send for item in self._connections) and time.monotonic() < deadline:
+            self._wait(0.05)
+            self._send_all()
+        for connection in list(self._connections):
+            self._hang_up(connection)
+
+    # Sockets
+
+    def _wait(self, timeout: float | None) -> None:
+        for key, events in self._selector.select(timeout):
+            if key.fileobj is self._listener:
+                self._accept()
+            elif key.fileobj is self._wake_read:
+                self._wake_read.recv(4096)
+            elif events & selectors.EVENT_READ:
+                self._receive(key.data)
+
+    def _accept(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except OSError:
+            return  # the client is gone again
+        connection = Connection(sock)
+        self._connections.add(connection)
+        self._selector.register(sock, selectors.EVENT_READ, connection)
+
+    def _receive(self, connection: Connection) -> None:
+        try:
+            for number, request in connection.receive():
+                self._take(connection, number, request)
+        except ProtocolError as reason:
+            log.warning("closing a connection that doesn't speak the protocol: %s", reason)
+            self._hang_up(connection)
+        except OSError:
+            self._hang_up(connection)
+
+    def _hang_up(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        self._selector.unregister(connection.sock)
+        connection.close()
+        if self._scheduler is not None:
+            self._scheduler.forget(connection)
+        if not self._connections:
+            self._alone_since = time.monotonic()
+
+    def _send_all(self) -> None:
+        for connection in list(self._connections):
+            try:
+                connection.send()
+            except OSError:
+                self._hang_up(connection)
+                continue
+            events = 0 if connection.clogged else selectors.EVENT_READ
+            if connection.waiting_to_send:
+                events |= selectors.EVENT_WRITE
+            self._selector.modify(connection.sock, events, connection)
+
+    # Requests
+
+    def _take(self, connection: Connection, number: int, request: Request) -> None:
+        """Answer what needs no turn of its own; queue the rest."""
+        try:
+            response = self._answer(connection, number, request)
+        except MemoryServiceError as error:
+            response = to_failure(error)
+        if response is not None:
+            connection.answer(number, response)
+
+    def _answer(self, connection: Connection, number: int, request: Request) -> Response | None:
+        store, scheduler = self._opened, self._scheduler
+        if isinstance(store, MemoryServiceError) or scheduler is None:
+            raise store if isinstance(store, MemoryServiceError) else RuntimeError("a store without a scheduler")
+        if isinstance(request, Hello):
+            return self._greet(connection, request, store)
+        if not connection.greeted:
+            raise StorageError("The first request of a connection must be Hello.")
+        if scheduler.size >= QUEUE_LIMIT:
+            raise StorageBusyError(f"The storage has {scheduler.size:,} requests waiting. Try again in a moment.")
+        match request:
+            case Leave():
+                self._stopping = self._stopping or len(self._connections) == 1
+                return Done()
+            case Stats():
+                return store.figures(waiting=False)
+            case Rebuild() | Subscribe() | TakeJournal() | HandOver():
+                raise StorageError(f"The engine doesn't know the request {type(request).__name__}.")
+            case Upsert() | Delete() | DeleteMatching() | Update():
+                scheduler.writes.append(Pending(connection, number, begin(store.collection, request)))
+            case _:
+                scheduler.reads.append(Pending(connection, number, begin(store.collection, request)))
+        return None
+
+    def _greet(self, connection: Connection, hello: Hello, store: OpenStore) -> Response:
+        """Let in who speaks this version, knows the token, and embeds with the model of the stored vectors."""
+        if hello.version != VERSION:
+            raise StorageError(
+                f"The engine of {store.folder.path} speaks version {VERSION} of its protocol, this client {hello.version}.\n"
+                "Two releases share one store: stop the older one's processes, then try again."
+            )
+        if hello.token != self._token:
+            raise StorageError(f"The engine of {store.folder.path} refused the token in engine.json; try again.")
+        stored = store.manifest.model
+        if (stored.fingerprint, stored.dimensions) != (hello.model.fingerprint, hello.model.dimensions):
+            raise ModelChangedError(
+                old_model=stored.name,
+                new_model=hello.model.name,
+                old_dimensions=stored.dimensions,
+                new_dimensions=hello.model.dimensions,
+            )
+        if hello.collection not in {store.manifest.collection, *store.manifest.aliases}:
+            raise StorageError(
+                f"The storage folder {store.folder.path} holds the collection '{store.manifest.collection}', not "
+                f"'{hello.collection}'.\n"
+                f"Set MCP_QDRANT_COLLECTION={store.manifest.collection}, or another MCP_QDRANT_STORAGE_PATH."
+            )
+        connection.greeted = True
+        return Welcome(os.getpid(), store.manifest.generation)
