@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TypeAlias, TypeVar
 
 from mcp_memory.domain.checks import EVERY_STORE, check_memory_type, check_metadata, check_store
 from mcp_memory.domain.errors import InvalidInputError
@@ -13,6 +15,10 @@ from mcp_memory.domain.memory import DEFAULT_STORE, JsonValue, Memory, content_h
 from mcp_memory.domain.tags import parse_tags
 from mcp_memory.migration.sources.base import IMPORTED_KEY, Note
 from mcp_memory.migration.sources.times import NO_TIMES, RawTimes, resolve_times
+
+T = TypeVar("T")
+_Label: TypeAlias = tuple[T, Note | None, JsonValue]
+"""A tag list, type or store as we have it; and, where it had to be changed, why, and what the source said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +49,9 @@ def convert(raw: RawMemory, *, fallback_time: float) -> tuple[Memory, tuple[Note
     content = _text(raw.content, "content", kept, notes)
     if not content.strip():
         raise UnreadableError("its content is empty")
-    tags = _tags(raw.tags, kept, notes)
-    memory_type = _memory_type(raw.memory_type, kept, notes)
-    store = _store(raw.store, kept, notes)
+    tags = _label(_tags(raw.tags), "tags", kept, notes)
+    memory_type = _label(_memory_type(raw.memory_type), "memory_type", kept, notes)
+    store = _label(_store(raw.store), "store", kept, notes)
     created_at, updated_at = resolve_times(raw.times, fallback_time, kept, notes)
     metadata = _metadata(raw.metadata, kept, notes)
     if raw.homeless:
@@ -124,26 +130,37 @@ def _hash(value: object, content: str, notes: list[Note]) -> str:
     return stored
 
 
-def _tags(value: object, kept: dict[str, JsonValue], notes: list[Note]) -> tuple[str, ...]:
-    """Normalised; the original text or list is kept where it says something else than the normalised tags do."""
+def _label(found: _Label[T], name: str, kept: dict[str, JsonValue], notes: list[Note]) -> T:
+    """Keep what a label's source said where it had to be changed."""
+    value, note, original = found
+    if note is not None:
+        kept[name] = original
+        notes.append(note)
+    return value
+
+
+def _remembered(convert_label: Callable[[object], _Label[T]]) -> Callable[[object], _Label[T]]:
+    """Labels repeat from row to row: half the time of a conversion went into parsing the same ones again."""
+    cached = lru_cache(maxsize=4096)(convert_label)
+    return lambda value: cached(value) if isinstance(value, str | bytes) and len(value) <= 500 else convert_label(value)
+
+
+@_remembered
+def _tags(value: object) -> _Label[tuple[str, ...]]:
+    """Normalised; the original is kept where it says something else than the normalised tags do."""
     raw = value.decode(errors="replace") if isinstance(value, bytes) else value
     if raw is None or raw in ("", []):
-        return ()
+        return (), None, None
     if not isinstance(raw, str | list | tuple):
-        kept["tags"] = storable(raw)
-        notes.append(Note.TAGS_UNUSABLE)
-        return ()
+        return (), Note.TAGS_UNUSABLE, storable(raw)
     try:
         tags = parse_tags(raw, imported=True)
     except InvalidInputError:
-        kept["tags"] = storable(value)
-        notes.append(Note.TAGS_UNUSABLE)
-        return _usable_tags(raw)
+        return _usable_tags(raw), Note.TAGS_UNUSABLE, storable(value)
     written = raw.split(",") if isinstance(raw, str) else list(raw)
-    if tuple(written) != tags:
-        kept["tags"] = storable(value)
-        notes.append(Note.TAGS_NORMALISED)
-    return tags
+    if tuple(written) == tags:
+        return tags, None, None
+    return tags, Note.TAGS_NORMALISED, storable(value)
 
 
 def _usable_tags(raw: str | Sequence[object]) -> tuple[str, ...]:
@@ -156,37 +173,34 @@ def _usable_tags(raw: str | Sequence[object]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _memory_type(value: object, kept: dict[str, JsonValue], notes: list[Note]) -> str | None:
+@_remembered
+def _memory_type(value: object) -> _Label[str | None]:
     raw = value.decode(errors="replace") if isinstance(value, bytes) else value
     if raw is None or raw == "":
-        return None
+        return None, None, None
     try:
         memory_type = check_memory_type(raw)  # type: ignore[arg-type]
     except InvalidInputError:
-        memory_type = None
-        notes.append(Note.TYPE_UNUSABLE)
-    else:
-        if memory_type == raw:
-            return memory_type
-        notes.append(Note.TYPE_NORMALISED)
-    kept["memory_type"] = storable(value)
-    return memory_type
+        return None, Note.TYPE_UNUSABLE, storable(value)
+    if memory_type == raw:
+        return memory_type, None, None
+    return memory_type, Note.TYPE_NORMALISED, storable(value)
 
 
-def _store(value: object, kept: dict[str, JsonValue], notes: list[Note]) -> str:
+@_remembered
+def _store(value: object) -> _Label[str]:
     """The store's own name. One that breaks a rule gets a name that tells it apart, and keeps its own under `_imported`."""
     raw = value.decode(errors="replace") if isinstance(value, bytes) else value
     if raw is None or raw == "":
-        return DEFAULT_STORE
+        return DEFAULT_STORE, None, None
     try:
         store = check_store(raw)
     except InvalidInputError:
         is_all = isinstance(raw, str) and raw.strip().lower() == EVERY_STORE
         store = "imported-all" if is_all else f"imported-{content_hash(ascii(raw))[:12]}"
-    if store != raw:
-        kept["store"] = storable(value)
-        notes.append(Note.STORE_RENAMED)
-    return store
+    if store == raw:
+        return store, None, None
+    return store, Note.STORE_RENAMED, storable(value)
 
 
 def _metadata(value: object, kept: dict[str, JsonValue], notes: list[Note]) -> dict[str, JsonValue]:

@@ -127,11 +127,11 @@ class SqliteSource:
         graph = _edges(opened, rows[0][_ROWID], rows[-1][_ROWID])
         memories: list[SourceMemory] = []
         unreadable: list[Unreadable] = []
+        homeless = [name for name in rows[0] if name not in _WITH_A_HOME]
         for row, vector, broken in zip(rows, found, unusable, strict=True):
             try:
-                memory, notes = convert(
-                    _raw(row, graph.get(row["content_hash"], ())), fallback_time=opened.snapshot.modified_at
-                )
+                raw = _raw(row, homeless, graph.get(row["content_hash"], ()))
+                memory, notes = convert(raw, fallback_time=opened.snapshot.modified_at)
             except UnreadableError as error:
                 unreadable.append(Unreadable(as_text(row["content_hash"]), row[_ROWID], str(error)))
                 continue
@@ -164,7 +164,9 @@ def _row_batches(connection: sqlite3.Connection, sql: str, after: int, batch_siz
     size = 0
     for values in cursor:
         batch.append(dict(zip(names, values, strict=True)))
-        size += sum(len(value) for value in values if isinstance(value, bytes))
+        size += sum(
+            len(value) for value in (batch[-1]["content"], batch[-1].get("metadata")) if isinstance(value, bytes)
+        )
         if len(batch) >= batch_size or size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
@@ -197,21 +199,17 @@ def _edges(opened: _Open, first: int, last: int) -> dict[bytes, list[Row]]:
     return edges
 
 
-def _raw(row: Row, graph: Sequence[Row]) -> RawMemory:
+def _raw(row: Row, homeless: Sequence[str], graph: Sequence[Row]) -> RawMemory:
+    get = row.get
+    kept = {name: row[name] for name in homeless if row[name] not in (None, b"", _USUAL.get(name))}
     return RawMemory(
         content=row["content"],
         content_hash=row["content_hash"],
-        tags=row.get("tags"),
-        memory_type=row.get("memory_type"),
-        metadata=row.get("metadata"),
-        times=RawTimes(
-            row.get("created_at"), row.get("updated_at"), row.get("created_at_iso"), row.get("updated_at_iso")
-        ),
-        store=row.get("store"),
-        homeless={
-            name: value
-            for name, value in row.items()
-            if name not in _WITH_A_HOME and value not in (None, b"", _USUAL.get(name))
-        },
+        tags=get("tags"),
+        memory_type=get("memory_type"),
+        metadata=get("metadata"),
+        times=RawTimes(get("created_at"), get("updated_at"), get("created_at_iso"), get("updated_at_iso")),
+        store=get("store"),
+        homeless=kept,
         graph=graph,
     )
