@@ -258,13 +258,14 @@ def test_a_server_with_pipes_that_nobody_writes_to_serves_http(store: Store) -> 
         assert process.stdout.read() == b""
 
 
-@pytest.mark.parametrize("kind", [OwnerKind.BACKGROUND, OwnerKind.SERVER])
+@pytest.mark.parametrize("workers", [None, 1, 2], ids=["background", "server", "two workers"])
 async def test_maintenance_has_the_folder_for_itself_and_clients_go_on_afterwards(
-    store: Store, kind: OwnerKind
+    store: Store, workers: int | None
 ) -> None:
+    kind = OwnerKind.SERVER if workers else OwnerKind.BACKGROUND
     with ExitStack() as stack:
         if kind is OwnerKind.SERVER:
-            stack.enter_context(store.server())
+            stack.enter_context(store.server("--workers", str(workers)))
         assert store.run("store", "before the maintenance").returncode == 0
         owner = store.wait_for_owner()
         assert owner.kind is kind

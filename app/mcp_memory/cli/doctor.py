@@ -11,7 +11,7 @@ import typer
 
 from mcp_memory.cli import exits
 from mcp_memory.cli.options import AsJson
-from mcp_memory.cli.output import console, count, print_json
+from mcp_memory.cli.output import count, emit, print_json
 from mcp_memory.cli.service import LONG_SECONDS, service
 from mcp_memory.domain.errors import ConfigurationError, MemoryServiceError
 
@@ -118,12 +118,7 @@ def _recall(measured: dict[str, Any]) -> Finding:
 
 
 def _print(finding: Finding) -> None:
-    from rich.text import Text  # noqa: PLC0415
-
-    out = console()
-    line = Text(f"{finding.verdict:<8}", style=_STYLES[finding.verdict])
-    line.append(f"{finding.name:<10} ", style="not bold default")
-    line.append(finding.detail.replace("\n", "\n" + " " * 19), style="not bold default")
-    if finding.advice:
-        line.append(f"\n{' ' * 19}{finding.advice}", style="not bold default")
-    out.print(line)
+    indent = 19
+    text = finding.detail + (f"\n{finding.advice}" if finding.advice else "")
+    text = text.replace("\n", "\n" + " " * indent)
+    emit((f"{finding.verdict:<8}", _STYLES[finding.verdict]), (f"{finding.name:<10} {text}", ""), hang=indent)

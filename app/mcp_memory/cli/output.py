@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
 _INVISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 """Control characters of a stored text must not drive the terminal that shows it."""
@@ -23,11 +22,9 @@ def print_json(value: object) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    from rich.console import Console  # noqa: PLC0415 - programs that want JSON don't wait for Rich
+    from rich.console import Console  # noqa: PLC0415 - on a terminal only: it takes a while to load
 
-    stream = sys.stderr if stderr else sys.stdout
-    # Piped text isn't wrapped: the next program decides.
-    return Console(stderr=stderr, highlight=False, soft_wrap=not stream.isatty(), emoji=False, markup=False)
+    return Console(stderr=stderr, highlight=False, emoji=False, markup=False)
 
 
 def printable(text: str) -> str:
@@ -35,46 +32,51 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().translate(_INVISIBLE)
 
 
+def emit(*parts: tuple[str, str], hang: int = 0) -> None:
+    """Print a line of (text, style) parts: styled on a terminal, plain and unwrapped elsewhere, where Rich isn't loaded.
+
+    Where a terminal wraps it, the parts of the line that follow are indented by `hang`.
+    """
+    if not sys.stdout.isatty():
+        print("".join(text for text, _ in parts))
+        return
+    from rich.text import Text  # noqa: PLC0415
+
+    out = console()
+    for number, line in enumerate(Text.assemble(*parts).wrap(out, max(20, out.width - hang))):
+        out.print(Text(" " * hang if number else "").append_text(line))
+
+
 def print_memories(entries: Sequence[tuple[str, Mapping[str, Any]]], *, whole: bool) -> None:
     """Each memory with what stands before it (a score, or nothing): text, then tags, type and age, then the hash."""
-    out = console()
     for number, (score, memory) in enumerate(entries):
         if number:
-            out.print()
-        out.print(_body(score, str(memory["content"]), whole=whole))
-        out.print(_about(memory))
+            emit()
+        before = f"{score}  " if score else ""
+        indent = " " * (len(before) or 2)
+        text = _excerpt(str(memory["content"]), whole=whole).replace("\n", "\n" + " " * len(before))
+        emit((before, "green"), (text, ""), hang=len(before))
+        emit((indent, ""), *_about(memory), hang=len(indent))
+        emit((f"{indent}{memory['content_hash']}", "dim"))
 
 
-def _body(score: str, content: str, *, whole: bool) -> Text:
-    from rich.text import Text  # noqa: PLC0415
-
+def _excerpt(content: str, *, whole: bool) -> str:
     text = printable(content.strip())
-    if not whole:
-        lines = [line for line in text.splitlines() if line.strip()]
-        text = "\n".join(lines[:3]) + (" ..." if len(lines) > 3 else "")
-        text = text if len(text) <= 400 else f"{text[:397]}..."
-    line = Text()
-    if score:
-        line.append(f"{score}  ", style="green")
-    line.append(text)
-    return line
+    if whole:
+        return text
+    lines = [line for line in text.splitlines() if line.strip()]
+    text = "\n".join(lines[:3]) + (" ..." if len(lines) > 3 else "")
+    return text if len(text) <= 400 else f"{text[:397]}..."
 
 
-def _about(memory: Mapping[str, Any]) -> Text:
-    from rich.text import Text  # noqa: PLC0415
-
-    parts = [age(float(memory["created_at"]))]
+def _about(memory: Mapping[str, Any]) -> list[tuple[str, str]]:
+    tags = " ".join(f"#{printable(tag)}" for tag in memory["tags"])
+    facts = [age(float(memory["created_at"]))]
     if memory.get("memory_type"):
-        parts.append(printable(str(memory["memory_type"])))
+        facts.append(printable(str(memory["memory_type"])))
     if memory.get("store", "default") != "default":
-        parts.append(f"store {printable(str(memory['store']))}")
-    line = Text("  ", style="dim")
-    if memory.get("tags"):
-        line.append(printable(" ".join(f"#{tag}" for tag in memory["tags"])), style="not dim cyan")
-        line.append("  ")
-    line.append(" · ".join(parts))
-    line.append(f"\n  {memory['content_hash']}")
-    return line
+        facts.append(f"store {printable(str(memory['store']))}")
+    return [(f"{tags}  " if tags else "", "cyan"), (", ".join(facts), "dim")]
 
 
 def age(created: float, now: float | None = None) -> str:

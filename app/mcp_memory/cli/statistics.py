@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mcp_memory.cli.options import AsJson
-from mcp_memory.cli.output import console, print_json, printable, size
+from mcp_memory.cli.output import emit, print_json, printable, size
 from mcp_memory.cli.service import LONG_SECONDS, service
 
 
@@ -69,10 +69,9 @@ def optimize(as_json: AsJson = False) -> None:
 
 def print_rows(rows: list[tuple[str, str]]) -> None:
     """Names, and what they are."""
-    out = console()
     width = max(len(name) for name, _ in rows)
     for name, value in rows:
-        out.print(f"{name:<{width}}  {value}")
+        emit((f"{name:<{width}}  ", "dim"), (value, ""))
 
 
 async def _get(path: str, parameters: dict[str, object]) -> Any:

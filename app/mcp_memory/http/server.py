@@ -83,7 +83,10 @@ def _run_gunicorn(
     def build(gunicorn: GunicornServer, server: Server) -> ASGIApp:
         return _application(settings, server, ownership, gunicorn.shared.report_failure)
 
-    return GunicornServer(settings, sockets, build_app=build, on_ready=ready, on_stopping=stopping).serve()
+    server = GunicornServer(settings, sockets, build_app=build, on_ready=ready, on_stopping=stopping)
+    # The master's copy would go on taking connections that no worker answers any more while they drain.
+    sockets[0].close()
+    return server.serve()
 
 
 def _run_alone(
@@ -120,6 +123,10 @@ def _application(
     app = create_app(settings, owner=state)
     if state is not None:
         state.storage = lambda: app.state.container
+    if ownership is not None and sys.platform == "win32":
+        from mcp_memory.owner.token import TokenDoor  # noqa: PLC0415
+
+        return PlainStartup(TokenDoor(app, ownership.token, alone=False), on_failure=on_failure)
     return PlainStartup(app, on_failure=on_failure)
 
 

@@ -19,7 +19,7 @@ from mcp_memory.owner.record import OwnerKind, OwnerRecord, read_record
 from mcp_memory.owner.starter import start_background_owner
 
 DEADLINE_SECONDS = 60.0
-"""For a request, an owner's start included: slow ARM boards take their time to load a model."""
+"""For a request, and for the start of an owner: slow ARM boards take their time to load a model."""
 RESENDS = 3
 """How many owners may die of one request before it is the request's fault."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.01, 0.25
@@ -74,7 +74,7 @@ class OwnerClient:
         """
         deadline = time.monotonic() + deadline_seconds
         for _ in range(1 + RESENDS):
-            pool = await self._connected(deadline)
+            pool = await self._connected(min(deadline, time.monotonic() + DEADLINE_SECONDS))
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
                     return await pool.request(method, target, headers=headers, body=body)
