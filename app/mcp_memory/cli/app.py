@@ -13,6 +13,7 @@ from mcp_memory.cli import exits
 from mcp_memory.cli.doctor import doctor
 from mcp_memory.cli.find import list_memories, search
 from mcp_memory.cli.forget import delete
+from mcp_memory.cli.key import key
 from mcp_memory.cli.serve import healthcheck, mcp, owner, server
 from mcp_memory.cli.statistics import optimize, stats, tags
 from mcp_memory.cli.store import store
@@ -41,6 +42,7 @@ app.command()(stats)
 app.command()(doctor)
 app.command()(optimize)
 app.command()(healthcheck)
+app.command()(key)
 
 
 @app.callback()

