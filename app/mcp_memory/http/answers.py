@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import orjson
-from starlette.responses import Response
+from starlette.responses import JSONResponse
 
 from mcp_memory.domain.memory import Memory, ScoredMemory
 from mcp_memory.memories.requests import SearchAnswer
@@ -26,10 +26,8 @@ REASONS = {
 }
 
 
-class Json(Response):
+class Json(JSONResponse):
     """A JSON answer."""
-
-    media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         return orjson.dumps(content)

@@ -70,11 +70,13 @@ class Gate:
 
     def __init__(self) -> None:
         self.open = asyncio.Event()
+        self.entered = asyncio.Semaphore(0)
         self.running = self.most = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.running += 1
         self.most = max(self.most, self.running)
+        self.entered.release()
         await self.open.wait()
         self.running -= 1
         response: Response = PlainTextResponse(Request(scope).url.path)
@@ -104,11 +106,9 @@ async def test_probes_are_answered_while_all_places_are_taken(connect: Connect) 
     gate = Gate()
     async with client_of(AdmissionMiddleware(gate, limit=1)) as client, asyncio.TaskGroup() as group:
         busy = group.create_task(client.get("/work"))
-        while not gate.running:
-            await asyncio.sleep(0)
+        await gate.entered.acquire()
         probe = group.create_task(client.get("/livez"))
-        while gate.running < 2:
-            await asyncio.sleep(0)
+        await gate.entered.acquire()
         gate.open.set()
         assert (await probe).status_code == (await busy).status_code == 200
 
@@ -117,8 +117,7 @@ async def test_a_request_that_waits_too_long_gets_503() -> None:
     gate = Gate()
     async with client_of(AdmissionMiddleware(gate, limit=1, wait_seconds=0.05)) as client, asyncio.TaskGroup() as group:
         group.create_task(client.get("/work"))
-        while not gate.running:
-            await asyncio.sleep(0)
+        await gate.entered.acquire()
         assert (await client.get("/work")).status_code == 503
         gate.open.set()
 
