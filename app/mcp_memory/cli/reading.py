@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from mcp_memory.cli.progress import Progress
 
-BATCH_MEMORIES = 200
+BATCH_MEMORIES = 100
 BATCH_BYTES = 1_000_000
 
 

@@ -7,11 +7,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from mcp_memory.cli.bridge import Bridge
@@ -186,27 +186,24 @@ def test_input_from_a_file_is_served(tmp_path: Path) -> None:
 
 
 def test_initialize_is_answered_in_half_a_second_with_nothing_heavy_loaded(tmp_path: Path) -> None:
-    """Time is measured with room for a loaded machine; what is imported is the cause of it, and exact."""
+    """In processor time, so that a loaded machine doesn't matter."""
     code = (
         "import sys, mcp_memory.cli.entry, mcp_memory.cli.bridge;"
         "print([m for m in ('pydantic', 'fastapi', 'typer', 'rich', 'httpx', 'mcp', 'numpy', 'structlog') if m in sys.modules])"
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True, timeout=60)
     assert loaded.stdout.strip() == "[]", loaded.stderr
-    times = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        with subprocess.Popen(
-            [sys.executable, "-m", "mcp_memory.cli", "mcp"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=os.environ | {"MCP_MEMORY_BASE_DIR": str(tmp_path), "MCP_HTTP_PORT": "none: so that no owner starts"},
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            process.stdin.write(b'{"jsonrpc":"2.0","id":1,"method":"initialize"}\n')
-            process.stdin.flush()
-            assert json.loads(process.stdout.readline())["id"] == 1
-            times.append(time.perf_counter() - begin)
-            process.stdin.close()
-    assert min(times) < 0.5, times
+    with subprocess.Popen(
+        [sys.executable, "-m", "mcp_memory.cli", "mcp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"MCP_MEMORY_BASE_DIR": str(tmp_path), "MCP_HTTP_PORT": "none: so that no owner starts"},
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b'{"jsonrpc":"2.0","id":1,"method":"initialize"}\n')
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 1
+        times = psutil.Process(process.pid).cpu_times()
+        assert times.user + times.system < 0.5, times
+        process.stdin.close()
