@@ -63,6 +63,7 @@ target "_both" {
 # This machine's architecture, into its image store.
 target "image-local" {
   inherits = ["image"]
+  tags     = ["mcp-memory:local"]
   output   = ["type=docker"]
 }
 

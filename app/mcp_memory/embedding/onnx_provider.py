@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -90,6 +91,8 @@ class _BackgroundCheck:
 
 
 def _open_session(folder: Path, threads: int) -> InferenceSession:
+    # Its wheels report to Microsoft from 1.32 on, unless this stands in the environment before they are imported.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # noqa: PLC0415  (half a second, and 45 MB)
     from onnxruntime.capi import onnxruntime_pybind11_state as errors  # noqa: PLC0415
 
