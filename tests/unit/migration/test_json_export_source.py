@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_memory.domain.foreign_notes import IMPORTED_KEY, Note
 from mcp_memory.migration.sources import json_stream
-from mcp_memory.migration.sources.base import IMPORTED_KEY, Note, SourceChangedError, SourceError, SourceMemory
+from mcp_memory.migration.sources.base import SourceChangedError, SourceError, SourceMemory
 from mcp_memory.migration.sources.json_export import JsonExportSource
 from mcp_memory.migration.sources.json_stream import Element, JsonStream, Member
 from original_databases import original_hash, unit_vector

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from mcp_memory.migration.sources.base import IMPORTED_KEY, SourceError, SourceMemory
+from mcp_memory.domain.foreign_notes import IMPORTED_KEY
+from mcp_memory.migration.sources.base import SourceError, SourceMemory
 from mcp_memory.migration.sources.pickled_points import UnsafePickleError, read_point
 from mcp_memory.migration.sources.qdrant_local import QdrantLocalSource
 from original_databases import original_hash, unit_vector

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mcp_memory.domain.checks import check_metadata
-from mcp_memory.migration.sources.base import IMPORTED_KEY, Note, Selection, SourceError, SourceMemory, SourceReport
+from mcp_memory.domain.foreign_notes import IMPORTED_KEY, Note
+from mcp_memory.migration.sources.base import Selection, SourceError, SourceMemory, SourceReport
 from mcp_memory.migration.sources.sqlite import SqliteSource
 from original_databases import (
     Edge,

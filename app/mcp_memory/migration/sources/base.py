@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self
 
 from mcp_memory.domain.errors import MemoryServiceError
+from mcp_memory.domain.foreign_notes import Note
 from mcp_memory.domain.memory import Memory
 
 if TYPE_CHECKING:
     from mcp_memory.domain.memory import Vector
-
-IMPORTED_KEY = "_imported"
-"""The metadata key under which a memory keeps what its source held and no field of ours has: original spellings, graph, ..."""
 
 
 class SourceError(MemoryServiceError):
@@ -37,27 +35,6 @@ class SourceKind(StrEnum):
     """The original service's JSON export."""
     QDRANT_LOCAL = "qdrant-local"
     """The folder of a qdrant-client local collection."""
-
-
-class Note(StrEnum):
-    """What a memory couldn't keep as it was; its original form is under `_imported` wherever there was one."""
-
-    TAGS_NORMALISED = "tags normalised, original spelling kept"
-    TAGS_UNUSABLE = "tags that break a rule left out, original text kept"
-    TYPE_NORMALISED = "memory type normalised, original spelling kept"
-    TYPE_UNUSABLE = "memory type breaks a rule, original text kept"
-    STORE_RENAMED = "store name breaks a rule, original name kept"
-    METADATA_AS_TEXT = "metadata that JSON rules refuse kept as text"
-    TEXT_REPAIRED = "text with invalid Unicode repaired, original bytes kept"
-    TIME_REPAIRED = "time repaired, original value kept"
-    TIME_MISSING = "time missing, filled in"
-    TIME_DISAGREES = "ISO time disagrees with the number, number used and ISO form kept"
-    HASH_KEPT = "hash can't be recomputed from the content, kept verbatim"
-    HASH_MISSING = "hash missing, computed"
-    FIELDS_KEPT = "fields without a home kept in metadata"
-    GRAPH_KEPT = "graph edges kept in metadata"
-    NO_VECTOR = "no embedding in the source"
-    VECTOR_UNUSABLE = "embedding unusable (zero, not finite, or of another size)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from mcp_memory.domain.foreign import RawMemory, UnreadableError, convert
+from mcp_memory.domain.foreign_notes import Note
+from mcp_memory.domain.foreign_times import RawTimes
 from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.migration.sources.base import (
     BATCH_BYTES,
     LIVE,
     Fingerprint,
-    Note,
     Selection,
     SourceBatch,
     SourceChangedError,
@@ -24,10 +26,8 @@ from mcp_memory.migration.sources.base import (
     SourceReport,
     Unreadable,
 )
-from mcp_memory.migration.sources.conversion import RawMemory, UnreadableError, convert
 from mcp_memory.migration.sources.fingerprint import fingerprint
 from mcp_memory.migration.sources.json_stream import Element, JsonFormatError, JsonStream
-from mcp_memory.migration.sources.times import RawTimes
 
 if TYPE_CHECKING:
     from mcp_memory.domain.memory import Vector

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from mcp_memory.domain.foreign import RawMemory, UnreadableError, convert
+from mcp_memory.domain.foreign_notes import Note
+from mcp_memory.domain.foreign_times import RawTimes
 from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.migration.sources.base import (
     BATCH_BYTES,
     LIVE,
-    Note,
     Selection,
     SourceBatch,
     SourceError,
@@ -26,11 +28,9 @@ from mcp_memory.migration.sources.base import (
     SourceReport,
     Unreadable,
 )
-from mcp_memory.migration.sources.conversion import RawMemory, UnreadableError, convert
 from mcp_memory.migration.sources.json_export import as_vector
 from mcp_memory.migration.sources.pickled_points import StoredPoint, read_key, read_point
 from mcp_memory.migration.sources.snapshot import Snapshot
-from mcp_memory.migration.sources.times import RawTimes
 
 if TYPE_CHECKING:
     from mcp_memory.domain.memory import Vector

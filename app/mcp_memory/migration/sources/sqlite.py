@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
+from mcp_memory.domain.foreign import RawMemory, UnreadableError, convert
+from mcp_memory.domain.foreign_notes import Note
+from mcp_memory.domain.foreign_times import RawTimes
 from mcp_memory.migration.sources.base import (
     BATCH_BYTES,
     LIVE,
-    Note,
     Selection,
     SourceBatch,
     SourceError,
@@ -23,12 +25,10 @@ from mcp_memory.migration.sources.base import (
     SourceReport,
     Unreadable,
 )
-from mcp_memory.migration.sources.conversion import RawMemory, UnreadableError, convert
 from mcp_memory.migration.sources.snapshot import Snapshot
 from mcp_memory.migration.sources.sqlite_report import report
 from mcp_memory.migration.sources.sqlite_schema import GRAPH, MEMORIES, VECTORS, Schema, as_text, read_schema
 from mcp_memory.migration.sources.sqlite_vectors import VectorReader
-from mcp_memory.migration.sources.times import RawTimes
 
 if TYPE_CHECKING:
     from mcp_memory.domain.memory import Vector

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mcp_memory.domain.checks import LATEST_TIME
-from mcp_memory.migration.sources.base import Note
+from mcp_memory.domain.foreign_notes import Note
 
 if TYPE_CHECKING:
     from mcp_memory.domain.memory import JsonValue

@@ -1,4 +1,4 @@
-"""A row of another store as a memory of ours: what fits is normalised, the rest is kept under `_imported`, all of it noted."""
+"""A record of another store as a memory of ours: what fits is normalised, the rest is kept under `_imported`, all of it noted."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TypeAlias, TypeVar
 
 from mcp_memory.domain.checks import EVERY_STORE, check_memory_type, check_metadata, check_store
 from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.domain.foreign_notes import IMPORTED_KEY, Note
+from mcp_memory.domain.foreign_times import NO_TIMES, RawTimes, resolve_times
 from mcp_memory.domain.memory import DEFAULT_STORE, JsonValue, Memory, content_hash
 from mcp_memory.domain.tags import parse_tags
-from mcp_memory.migration.sources.base import IMPORTED_KEY, Note
-from mcp_memory.migration.sources.times import NO_TIMES, RawTimes, resolve_times
 
 T = TypeVar("T")
 _Label: TypeAlias = tuple[T, Note | None, JsonValue]
