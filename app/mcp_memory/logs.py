@@ -22,9 +22,10 @@ _TALKATIVE = ("gunicorn.error", "uvicorn.error", "uvicorn.access", "httpx", "htt
 """Libraries whose INFO lines tell a user nothing that ours don't; shown with LOG_LEVEL=DEBUG."""
 _SHORTEST_SECRET = 4
 REDACTED = "[redacted]"
+_QUOTE = r"""(?: \\* ["'] )?"""
 _CREDENTIAL = re.compile(
-    r"""(?ix) (?P<name> authorization | x-api-key | api[_-]?key ) (?P<between> ["']? \s* [:=,] \s* b?["']? )
-        (?P<scheme> bearer \s+ )? [^\s"',;&)}\]]+"""
+    rf"""(?ix) (?P<before> (?: authorization | x-api-key | api[_-]?key ) {_QUOTE} \s* [:=,] \s* (?: b? \\* ["'] )? (?: bearer \s+ )? )
+         [^\s"'\\,;&)}}\]]+"""
 )
 
 
@@ -32,16 +33,19 @@ class Redaction:
     """Takes known secrets, and whatever stands behind an Authorization or key header, out of a line of text."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        forms = {
-            form for secret in secrets for form in (secret, json.dumps(secret)[1:-1]) if len(form) >= _SHORTEST_SECRET
-        }
+        forms = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
     def __call__(self, text: str) -> str:
         if self._secrets is not None:
             text = self._secrets.sub(REDACTED, text)
-        return _CREDENTIAL.sub(rf"\g<name>\g<between>\g<scheme>{REDACTED}", text)
+        return _CREDENTIAL.sub(rf"\g<before>{REDACTED}", text)
+
+
+def _forms(secret: str) -> tuple[str, ...]:
+    """A secret as it may stand in a line: as it is, and inside a JSON text."""
+    return secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
 
 
 class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
@@ -123,4 +127,7 @@ def _short_logger(_: object, __: str, event: EventDict) -> EventDict:
 
 
 def _dump(event: EventDict, **_: object) -> str:
-    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    try:
+        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+    except orjson.JSONEncodeError:  # a lone surrogate, or an integer beyond 64 bits, in what a client sent
+        return json.dumps(event, default=repr)
