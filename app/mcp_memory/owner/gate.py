@@ -25,7 +25,10 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 DRAIN_SECONDS = 30.0
 """How long requests in work may take to end before a lease is refused."""
 _WATCH_SECONDS = 1.0
-_ALWAYS_OPEN = ("/internal/", "/livez", "/readyz", "/metrics", "/api/health")
+_ALWAYS_OPEN = frozenset(
+    {"/internal/owner", "/internal/handover", "/internal/exclusive", "/livez", "/readyz", "/metrics", "/api/health"}
+)
+"""Answered during maintenance too; they neither need the storage nor keep a background owner from being idle."""
 
 
 class Suspendable(Protocol):
@@ -134,7 +137,7 @@ class OwnerGate:
         self._state = state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(_ALWAYS_OPEN):
+        if scope["type"] != "http" or scope["path"] in _ALWAYS_OPEN:
             await self._app(scope, receive, send)
             return
         try:

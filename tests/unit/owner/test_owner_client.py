@@ -15,7 +15,9 @@ import pytest
 from mcp_memory import __version__
 from mcp_memory.domain.errors import ConfigurationError, ModelChangedError, StorageBusyError, StorageUnavailableError
 from mcp_memory.owner.client import OwnerClient
+from mcp_memory.owner.gate import OwnerGate, OwnerState
 from mcp_memory.owner.lock import FileLock
+from mcp_memory.owner.maintenance import LeaseFile
 from mcp_memory.owner.ownership import Ownership
 from mcp_memory.owner.record import OwnerKind, read_record
 from unit.owner.small_service import starter, store_at, until
@@ -154,6 +156,19 @@ async def test_a_background_owner_ends_when_idle_and_nobody_is_connected(folder:
     assert read_record(client.store.paths.record) is None
     assert (await client.connect()).pid != owner.pid
     await client.close()
+
+
+async def test_work_over_the_local_socket_keeps_an_owner_from_being_idle(folder: Path) -> None:
+    state = OwnerState(OwnerKind.BACKGROUND, LeaseFile(folder / "maintenance.json"), storage=NotImplemented)
+    during: list[int] = []
+
+    async def app(*_: object) -> None:
+        during.append(state.in_work)
+
+    gate = OwnerGate(app, state)
+    for path in ("/internal/import", "/internal/export", "/api/search", "/mcp", "/internal/owner", "/livez"):
+        await gate({"type": "http", "path": path}, NotImplemented, NotImplemented)
+    assert during == [1, 1, 1, 1, 0, 0]
 
 
 async def test_a_maintenance_lease_keeps_other_clients_out_until_it_ends(folder: Path) -> None:
