@@ -113,16 +113,17 @@ class BatchQueue:
         while (batch := self._take(role)) is not None:
             if batch.future.set_running_or_notify_cancel():
                 self._run(batch)
-            with self._changed:
-                self._waiting -= len(batch.texts)
 
     def _take(self, role: Urgency) -> Batch | None:
         with self._changed:
             while True:
+                batch = None
                 if self._express:
-                    return heapq.heappop(self._express)[2]
-                if self._bulk and role is Urgency.BULK:
+                    _, _, batch = heapq.heappop(self._express)
+                elif self._bulk and role is Urgency.BULK:
                     self._virtual_time, _, batch = heapq.heappop(self._bulk)
+                if batch is not None:
+                    self._waiting -= len(batch.texts)
                     return batch
                 if self._closed:
                     return None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mcp_memory.domain.errors import EmbeddingError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.embedding.base import EmbeddingProvider, TextKind
 from mcp_memory.embedding.batch_queue import Batch, BatchQueue, Observe, Urgency
@@ -55,6 +56,7 @@ class WindowedEmbedder:
             observe=observe,
         )
         self._splitting = ThreadPoolExecutor(1, thread_name_prefix="embed-split")
+        self._closed = False
 
     @property
     def identity(self) -> ModelIdentity:
@@ -72,8 +74,10 @@ class WindowedEmbedder:
     async def close(self) -> None:
         """Finish what was accepted, then end the threads and the provider. Safe to call twice."""
         await asyncio.to_thread(self._queue.close)
-        self._splitting.shutdown()
-        self._provider.close()
+        if not self._closed:
+            self._closed = True
+            self._splitting.shutdown()
+            self._provider.close()
 
     async def _embed(self, texts: Sequence[str], kind: TextKind) -> NDArray[np.float32]:
         if not texts:
@@ -138,5 +142,7 @@ def _means(vectors: NDArray[np.float32], sizes: Sequence[int]) -> NDArray[np.flo
             means[row] = vectors[start]
         else:
             total = vectors[start : start + size].sum(axis=0, dtype=np.float64)
-            means[row] = total / np.linalg.norm(total)
+            if not (norm := np.linalg.norm(total)):
+                raise EmbeddingError("The vectors of a long text's windows cancel each other out: it has no direction.")
+            means[row] = total / norm
     return means

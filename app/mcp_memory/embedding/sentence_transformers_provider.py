@@ -69,7 +69,7 @@ class SentenceTransformersProvider:
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         with self._lock:  # one tokenizer and one device: calls at the same time gain nothing, and share state
             vectors = self._model.encode(
-                texts, prompt="", batch_size=len(texts), normalize_embeddings=True, show_progress_bar=False
+                texts, prompt="", batch_size=min(len(texts), 32), normalize_embeddings=True, show_progress_bar=False
             )
         return np.asarray(vectors, np.float32)
 
