@@ -1,0 +1,197 @@
+"""kill -9 of the real server, again and again, under concurrent writes: what was acknowledged is there, and nothing else.
+
+MCP_TEST_KILLS sets the number of kills (200), MCP_TEST_SEED replays a failure's sequence.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from integration.memory_server import MemoryServer, memory_server
+from reliability.ledger import Ledger, Stored
+from reliability.writers import Load, Writer
+
+KILLS = int(os.environ.get("MCP_TEST_KILLS", "200"))
+WRITERS = 8
+FULL_CHECK_EVERY = 10
+ENGINE = "mcp_memory.storage.qdrant_embedded.engine"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.anyio,
+    pytest.mark.timeout(60 + 15 * KILLS),
+    pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is a signal: run it on Linux or macOS"),
+]
+
+
+class Victim(StrEnum):
+    SERVICE = "master, worker and engine"
+    MASTER = "master"
+    WORKER = "worker"
+    ENGINE = "engine"
+
+
+SHARES = {Victim.SERVICE: 0.32, Victim.MASTER: 0.04, Victim.WORKER: 0.20}
+"""Of all kills; the rest are the engine's."""
+
+
+def victims(dice: random.Random) -> Iterator[Victim]:
+    kinds = [victim for victim, share in SHARES.items() for _ in range(round(share * KILLS))]
+    kinds += [Victim.ENGINE] * (KILLS - len(kinds))
+    dice.shuffle(kinds)
+    yield from kinds
+
+
+class Target:
+    """The server that is killed and started again over one store."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+        self._running = ExitStack()
+        self.server = self._start()
+
+    def _start(self) -> MemoryServer:
+        return self._running.enter_context(memory_server(self._base))
+
+    def processes(self) -> dict[str, psutil.Process]:
+        """Master, worker and engine, as far as they live."""
+        master = psutil.Process(self.server.process.pid)
+        found = {"master": master}
+        for process in psutil.process_iter(["cmdline", "ppid"]):
+            command = process.info["cmdline"] or []
+            if ENGINE in command and str(self._base) in command[-1]:
+                found["engine"] = process
+            elif process.info["ppid"] == master.pid:
+                found["worker"] = process
+        return found
+
+    def kill(self, victim: Victim) -> list[psutil.Process]:
+        """Kill -9; returns the processes that are to be gone before another server can start."""
+        living = self.processes()
+        for name in ("master", "worker", "engine"):
+            if name in living and (victim is Victim.SERVICE or victim.value == name):
+                living[name].kill()
+        return list(living.values())
+
+    def start_again(self, gone: list[psutil.Process]) -> None:
+        self.server.process.wait(30)
+        _, alive = psutil.wait_procs(gone, timeout=30)
+        assert alive == [], f"still there half a minute after the master was killed: {alive}"
+        self._running.close()
+        self.server = self._start()
+
+    def stop(self) -> None:
+        self._running.close()
+
+
+async def everything(client: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """All memories, by the listing's cursor; its total agrees with the pages, with the hashes and with the statistics."""
+    found: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = (await client.get("/api/memories", params={"page_size": 100, **cursor})).raise_for_status().json()
+        found += page["memories"]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert page["total"] == len(found)
+    stats = (await client.get("/api/storage/stats")).raise_for_status().json()
+    assert stats["vectors_count"] == len(found)
+    hashes = (await client.get("/api/memories/hashes", params={"limit": 5000})).raise_for_status().json()["hashes"]
+    assert sorted(hashes) == sorted(memory["content_hash"] for memory in found)
+    return found
+
+
+async def settle(client: httpx.AsyncClient, ledger: Ledger) -> None:
+    """Look at what became of requests that weren't answered."""
+    for text in ledger.uncertain:
+        answer = await client.get(f"/api/memories/{ledger.hash_of(text)}")
+        assert answer.status_code in {200, 404}, answer.text
+        ledger.observe(text, Stored.of(answer.json()) if answer.status_code == 200 else None)
+
+
+async def check_vectors(client: httpx.AsyncClient, texts: list[str]) -> None:
+    """Each text is its own nearest neighbour: the vector that is stored is the text's."""
+
+    async def check(text: str) -> None:
+        query = {"query": text, "mode": "semantic", "n_results": 1}
+        (hit,) = (await client.post("/api/search", json=query)).raise_for_status().json()["results"]
+        assert hit["memory"]["content"] == text
+        assert hit["similarity_score"] > 0.999, (text, hit["similarity_score"])
+
+    for start in range(0, len(texts), WRITERS):
+        await asyncio.gather(*(check(text) for text in texts[start : start + WRITERS]))
+
+
+async def check_all(url: str, ledger: Ledger, dice: random.Random, *, samples: int | None) -> None:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+        ledger.compare(await everything(client))
+        texts = sorted(ledger.stored)
+        await check_vectors(client, texts if samples is None else dice.sample(texts, min(samples, len(texts))))
+
+
+async def one_round(target: Target, load: Load, writers: list[Writer], victim: Victim, dice: random.Random) -> None:
+    """Writers at work, a kill in the middle, and the service serving again; the ledger settled."""
+    load.expect(dice.randint(1, 60))
+    load.url = target.server.url
+    stop = asyncio.Event()
+    survives = victim in {Victim.WORKER, Victim.ENGINE}
+    tasks = [asyncio.create_task(writer.run(stop, until_kill_seen=survives)) for writer in writers]
+    try:
+        reached = asyncio.create_task(load.reached.wait())
+        await asyncio.wait([reached, *tasks], timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
+        await asyncio.sleep(dice.uniform(0, 0.03))  # into whatever is going on then
+        load.kills += 1
+        gone = await asyncio.to_thread(target.kill, victim)
+        await asyncio.wait_for(asyncio.gather(*tasks), 90)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    if not survives:
+        await asyncio.to_thread(target.start_again, gone)
+        load.url = target.server.url
+    async with httpx.AsyncClient(base_url=load.url, timeout=60) as client:
+        await settle(client, load.ledger)
+
+
+async def test_kill_9_loses_nothing_acknowledged_and_brings_nothing_back(tmp_path: Path) -> None:
+    seed = int(os.environ.get("MCP_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
+    print(f"MCP_TEST_SEED={seed} MCP_TEST_KILLS={KILLS}; the store and the server's log are in {tmp_path}")
+    dice = random.Random(seed)
+    ledger = Ledger()
+    target = await asyncio.to_thread(Target, tmp_path)
+    load = Load(target.server.url, ledger)
+    writers = [Writer(f"w{number}", random.Random(dice.random()), load) for number in range(WRITERS)]
+    counts = dict.fromkeys(Victim, 0)
+    started = time.monotonic()
+    try:
+        for number, victim in enumerate(victims(dice), 1):
+            await one_round(target, load, writers, victim, dice)
+            counts[victim] += 1
+            if number % FULL_CHECK_EVERY == 0:
+                await check_all(load.url, ledger, dice, samples=20)
+        await check_all(load.url, ledger, dice, samples=None)
+    finally:
+        await asyncio.to_thread(target.stop)
+        print(
+            f"{sum(counts.values())} kills in {time.monotonic() - started:.0f} s "
+            f"({', '.join(f'{count} of {victim.value}' for victim, count in counts.items())}), "
+            f"{load.acknowledged:,} writes acknowledged, {load.refused} requests refused, {len(ledger.uncertain)} unsettled"
+        )
+    assert load.acknowledged > 5 * KILLS, "the writers hardly wrote: the kills proved nothing"
+    assert len(ledger.stored) > KILLS
