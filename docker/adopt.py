@@ -1,6 +1,6 @@
 """Give volumes that root (or another user) wrote to the user of this installation, once, with everything stopped.
 
-    python3 -I adopt.py [--qdrant VOLUME] [--data VOLUME ...]
+    python3 -I adopt.py [--qdrant VOLUME ...] [--data VOLUME ...]
 
 Runs as root with no capability but CHOWN and DAC_READ_SEARCH. Qdrant's own files move into VOLUME/private/data, its
 snapshots into VOLUME/private/snapshots; nothing is copied or deleted. Where it is interrupted, run it again.
@@ -60,13 +60,13 @@ def adopt(volume: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--qdrant", type=Path, metavar="VOLUME")
+    parser.add_argument("--qdrant", type=Path, metavar="VOLUME", nargs="*", default=[])
     parser.add_argument("--data", type=Path, metavar="VOLUME", nargs="*", default=[])
     options = parser.parse_args()
     if os.getuid() != 0:
         sys.exit("Run this as root: docker compose --profile adopt run --rm adopt")
-    if options.qdrant is not None:
-        adopt_qdrant(options.qdrant)
+    for volume in options.qdrant:
+        adopt_qdrant(volume)
     for volume in options.data:
         adopt(volume)
 

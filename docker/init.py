@@ -1,12 +1,12 @@
 """What has to be there before Qdrant and the service start: random keys, made once, and folders that only they can open.
 
-    python3 -I init.py KEYS QDRANT_CONFIG QDRANT_VOLUME [METRICS_KEY]
+    python3 -I init.py --keys FOLDER --qdrant-config FOLDER --qdrant FOLDER... [--metrics-key FOLDER]
 
-each a folder where a volume is mounted:
-    KEYS           api-key (the clients'), qdrant-api-key, metrics-key: the service reads them
-    QDRANT_CONFIG  qdrant.yaml, with Qdrant's key: Qdrant is started with --config-path
-    QDRANT_VOLUME  gets a folder `private` (0700) that Qdrant's paths point below; Qdrant has it at /qdrant/storage
-    METRICS_KEY    metrics-key alone, readable for a group that this process is in (METRICS_GID): Prometheus's
+each where a volume is mounted:
+    --keys           gets api-key (the clients'), qdrant-api-key, metrics-key: the service reads them
+    --qdrant-config  gets qdrant.yaml, with Qdrant's key: Qdrant is started with --config-path
+    --qdrant         gets a folder `private` (0700) that Qdrant's paths point below; Qdrant has it at /qdrant/storage
+    --metrics-key    gets metrics-key alone, readable for a group that this process is in (METRICS_GID): Prometheus's
 
 QDRANT_API_KEY replaces Qdrant's key; QDRANT_CLUSTER=true adds what nodes of a cluster need. Runs as the user of the service
 and of Qdrant, needs no network, changes nothing when it runs again. Ends with 78 where a person has to do something.
@@ -14,6 +14,7 @@ and of Qdrant, needs no network, changes nothing when it runs again. Ends with 7
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import secrets
@@ -29,17 +30,18 @@ class NeedsPersonError(Exception):
     """Something that another start won't mend."""
 
 
-def main(keys: Path, qdrant_config: Path, qdrant_volume: Path, metrics: Path | None = None) -> None:
+def prepare(keys: Path, qdrant_config: Path, qdrant_volumes: list[Path], metrics: Path | None) -> None:
     os.umask(0o077)
-    volumes = [keys, qdrant_config, qdrant_volume, *([metrics] if metrics else [])]
-    for volume in volumes:
+    for volume in [keys, qdrant_config, *qdrant_volumes, *([metrics] if metrics else [])]:
         require_writable(volume)
-    refuse_foreign_data(qdrant_volume)
+    for volume in qdrant_volumes:
+        refuse_foreign_data(volume)
     for volume in (keys, qdrant_config):
         volume.chmod(0o700)
-    private = qdrant_volume / "private"
-    private.mkdir(exist_ok=True)
-    private.chmod(0o700)  # exactly: a volume may hand its setgid bit to new folders
+    for volume in qdrant_volumes:
+        private = volume / "private"
+        private.mkdir(exist_ok=True)
+        private.chmod(0o700)  # exactly: a volume may hand its setgid bit to new folders
 
     kept(keys / "api-key")
     kept(keys / "metrics-key")
@@ -105,7 +107,8 @@ def replace(path: Path, text: str, *, mode: int = 0o600, group: int = -1) -> Non
 
 def qdrant_yaml(key: str, *, cluster: bool) -> str:
     lines = [
-        "# Made by the init step; see docs/install.md before you change it.",
+        "# Made by the init step at every start: see docs/install.md before you change it.",
+        "log_level: INFO,actix_web::middleware::logger=WARN",  # the health check asks without a key, every few seconds
         "telemetry_disabled: true",
         "service:",
         f"  api_key: {json.dumps(key)}",
@@ -132,10 +135,14 @@ def share(key: Path, folder: Path, group: int) -> None:
 
 
 if __name__ == "__main__":
-    if not 4 <= len(sys.argv) <= 5:
-        sys.exit(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keys", type=Path, required=True)
+    parser.add_argument("--qdrant-config", type=Path, required=True)
+    parser.add_argument("--qdrant", type=Path, required=True, nargs="+")
+    parser.add_argument("--metrics-key", type=Path)
+    options = parser.parse_args()
     try:
-        main(*map(Path, sys.argv[1:]))
+        prepare(options.keys, options.qdrant_config, options.qdrant, options.metrics_key)
     except NeedsPersonError as problem:
         print(problem, file=sys.stderr)
         sys.exit(EX_CONFIG)

@@ -30,7 +30,7 @@ PYTHON
 
 echo 'memory:x:1000:1000::/data:/usr/sbin/nologin' >>/etc/passwd
 echo 'memory:x:1000:' >>/etc/group
-for folder in /data /volumes/keys /volumes/qdrant /volumes/qdrant-config /volumes/metrics-key; do
+for folder in /data /volumes/keys /volumes/qdrant /volumes/qdrant-1 /volumes/qdrant-2 /volumes/qdrant-3 /volumes/qdrant-config /volumes/metrics-key; do
     mkdir -p "$folder"
     chown 1000:1000 "$folder"
     chmod 00700 "$folder"
