@@ -37,7 +37,7 @@ def sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     body = ast.parse(source).body[0]
     assert isinstance(body, ast.ClassDef)  # noqa: S101 - getsource of a class
     described = {
-        node.target.id: follower.value.value if _is_docstring(follower) else ""
+        node.target.id: _docstring(follower)
         for node, follower in zip(body.body, [*body.body[1:], ast.Pass()], strict=True)
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     }
@@ -49,12 +49,15 @@ def sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
             heading, fields = line.removeprefix("    # "), []
         name = line.strip().split(":", 1)[0]
         if name in described and line.startswith(f"    {name}:"):
-            fields.append((name, " ".join(str(described[name]).split())))
+            fields.append((name, " ".join(described[name].split())))
     yield heading, fields
 
 
-def _is_docstring(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _docstring(node: ast.stmt) -> str:
+    """The text of a statement that is only a string, else nothing."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return node.value.value
+    return ""
 
 
 def names(field: FieldInfo) -> list[str]:
