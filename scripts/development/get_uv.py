@@ -3,8 +3,8 @@
 
 usage: get_uv.py FOLDER
 
-Looks for: uv on PATH; FOLDER/bin/uv from an earlier call; then installs the pinned version from PyPI, by pip where this Python has
-venv and pip, else (a bare Debian has neither) by unpacking the wheel itself after checking its SHA-256.
+Looks for: uv on PATH; FOLDER/bin/uv from an earlier call; then installs the pinned version from PyPI, by pip where this Python
+has venv and pip, else (a bare Debian has neither) by unpacking the wheel itself after checking its SHA-256.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def by_wheel(folder: Path) -> None:
     key = (platform.system(), platform.machine())
     if key not in WHEELS:
         sys.exit(f"get_uv: no pinned uv for {' '.join(key)}: install uv {VERSION} or later, then run make again")
-    index = urllib.request.Request(  # noqa: S310 - https, by name
+    index = urllib.request.Request(
         "https://pypi.org/simple/uv/", headers={"Accept": "application/vnd.pypi.simple.v1+json"}
     )
     with urllib.request.urlopen(index, timeout=60) as answer:  # noqa: S310 - as above
