@@ -24,6 +24,7 @@ from mcp_memory.memories.service import Memories
 from mcp_memory.metrics import StoreGauges, observe_embedding_batch
 from mcp_memory.storage.base import BaseStorage
 from mcp_memory.storage.breaker import BreakerOptions, GuardedStorage
+from mcp_memory.storage.qdrant_server.options import ServerOptions
 
 
 @dataclass(slots=True)
@@ -62,7 +63,7 @@ class Container:
 
         return cls(
             settings=settings,
-            memories=Memories(guarded, timed, memories_options(settings)),
+            memories=Memories(guarded, timed, memories_options(settings), clock=now),
             embedder=timed,
             gauges=StoreGauges(counts, lambda: {name: state.level for name, state in guarded.states.items()}),
             folder=folder,
@@ -104,6 +105,11 @@ async def open_container(settings: Settings) -> AsyncIterator[Container]:
         await container.close()
 
 
+def now() -> float:
+    """UTC seconds to the microsecond: what storages keep, so that the answer to a write is what is read later."""
+    return round(time.time(), 6)
+
+
 def memories_options(settings: Settings) -> MemoriesOptions:
     return MemoriesOptions(
         max_content_length=settings.max_content_length,
@@ -132,7 +138,10 @@ async def _build(settings: Settings) -> Container:
     check_backend(settings)
     embedder = await asyncio.to_thread(build_embedder, embedding_options(settings), observe=observe_embedding_batch)
     return Container.assemble(
-        settings, embedder, lambda: build_storage(settings, embedder.identity), folder=settings.qdrant_path
+        settings,
+        embedder,
+        lambda: build_storage(settings, embedder.identity),
+        folder=None if settings.qdrant_urls else settings.qdrant_path,
     )
 
 
@@ -142,12 +151,14 @@ def check_backend(settings: Settings) -> None:
         raise ConfigurationError(
             f"MCP_MEMORY_STORAGE_BACKEND={settings.backend} is not there yet: use qdrant, or leave the variable out."
         )
-    if settings.qdrant_url is not None:
-        raise ConfigurationError("MCP_QDRANT_URL: a Qdrant server is not supported yet: leave the variable out.")
 
 
 def build_storage(settings: Settings, model: ModelIdentity) -> BaseStorage:
     """The backend that the settings name, not opened yet."""
+    if settings.qdrant_urls:
+        from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage  # noqa: PLC0415
+
+        return QdrantServerStorage(server_options(settings, model))
     from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage  # noqa: PLC0415
     from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions  # noqa: PLC0415
 
@@ -161,6 +172,27 @@ def build_storage(settings: Settings, model: ModelIdentity) -> BaseStorage:
         graph_threshold=settings.graph_threshold,
     )
     return QdrantEmbeddedStorage(options)
+
+
+def server_options(settings: Settings, model: ModelIdentity) -> ServerOptions:
+    """What the settings say about a Qdrant server or cluster."""
+    return ServerOptions(
+        urls=settings.qdrant_urls,
+        model=model,
+        alias=settings.collection,
+        api_key=_secret(settings.qdrant_api_key),
+        ca_file=settings.qdrant_ca_file,
+        prefer_grpc=settings.qdrant_prefer_grpc,
+        grpc_port=settings.qdrant_grpc_port,
+        timeout=settings.qdrant_timeout,
+        quantization=settings.quantization_enabled,
+        quantization_kind=settings.quantization_kind.value,
+        on_disk_payload=settings.on_disk_payload,
+        shard_number=settings.qdrant_shard_number,
+        replication_factor=settings.qdrant_replication_factor,
+        write_consistency_factor=settings.qdrant_write_consistency_factor,
+        read_consistency=settings.qdrant_read_consistency,
+    )
 
 
 def embedding_options(settings: Settings) -> EmbeddingOptions:
