@@ -1,4 +1,4 @@
-"""The tables: the original's, as its release 12.4 makes them, and an index of ours beside them.
+"""The tables: the original's, as its release 12.4 takes them, and an index of ours beside them.
 
 In a database that is there, of whichever release, nothing of the original's is altered: it goes on opening it. What its tables
 have no room for (revisions, BM25 weights, point ids) and what older ones lack (stores) stands in tables whose names begin with
@@ -17,6 +17,7 @@ from mcp_memory.domain.errors import ModelChangedError, StorageFormatError
 from mcp_memory.domain.model import ModelIdentity
 
 INDEX_VERSION = 1
+# As 12.4 makes them, but for what its numbered migrations add when it opens the database: they fail on what is there already.
 _ORIGINAL = """
 CREATE TABLE memories (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -35,14 +36,12 @@ CREATE TABLE memories (
     version INTEGER DEFAULT 1,
     confidence REAL DEFAULT 1.0,
     last_accessed INTEGER,
-    superseded_by TEXT,
-    embedding_pending INTEGER NOT NULL DEFAULT 0
+    superseded_by TEXT
 );
 CREATE INDEX idx_content_hash ON memories(content_hash);
 CREATE INDEX idx_created_at ON memories(created_at);
 CREATE INDEX idx_memory_type ON memories(memory_type);
 CREATE INDEX idx_deleted_at ON memories(deleted_at);
-CREATE INDEX idx_memories_embedding_pending ON memories(embedding_pending);
 CREATE VIRTUAL TABLE memory_content_fts USING fts5(content, content='memories', content_rowid='id', tokenize='trigram');
 CREATE TRIGGER memories_fts_ai AFTER INSERT ON memories BEGIN
     INSERT INTO memory_content_fts(rowid, content) VALUES (new.id, new.content);
