@@ -44,6 +44,13 @@ class Backend(StrEnum):
     SQLITE_VEC = "sqlite_vec"
 
 
+class QuantizationKind(StrEnum):
+    BINARY = "binary"
+    INT8 = "int8"
+    TURBO2 = "turbo2"
+    TURBO4 = "turbo4"
+
+
 class Provider(StrEnum):
     ONNX = "onnx"
     SENTENCE_TRANSFORMERS = "sentence-transformers"
@@ -97,6 +104,11 @@ class Settings(BaseSettings):
 
     # Qdrant server or cluster
     qdrant_url: str | None = Field(None, validation_alias="MCP_QDRANT_URL")
+    """Address of REST; several nodes of one cluster, separated by commas, of which the first that answers is used."""
+    quantization_kind: QuantizationKind = Field(
+        QuantizationKind.BINARY, validation_alias="MCP_QDRANT_QUANTIZATION_KIND"
+    )
+    """What a server uses where quantization is enabled."""
     """Use the Qdrant server or cluster at this URL instead of the embedded engine."""
     qdrant_api_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("MCP_QDRANT_API_KEY", "QDRANT_API_KEY")
@@ -104,6 +116,7 @@ class Settings(BaseSettings):
     """Key of the Qdrant server."""
     qdrant_prefer_grpc: bool = Field(False, validation_alias="MCP_QDRANT_PREFER_GRPC")
     """Speak gRPC instead of REST to the Qdrant server."""
+    qdrant_grpc_port: int = Field(6334, ge=1, le=65535, validation_alias="MCP_QDRANT_GRPC_PORT")
     qdrant_ca_file: ExpandedPath | None = Field(None, validation_alias="MCP_QDRANT_CA_FILE")
     """Certificate authority that the Qdrant server's certificate is checked against."""
     qdrant_timeout: float = Field(10.0, gt=0, le=300, validation_alias="MCP_QDRANT_TIMEOUT")
@@ -116,7 +129,9 @@ class Settings(BaseSettings):
         None, ge=1, validation_alias="MCP_QDRANT_WRITE_CONSISTENCY_FACTOR"
     )
     """Replicas that must have a write before it is acknowledged."""
-    qdrant_read_consistency: str | None = Field(None, validation_alias="MCP_QDRANT_READ_CONSISTENCY")
+    qdrant_read_consistency: str | None = Field(
+        None, validation_alias="MCP_QDRANT_READ_CONSISTENCY", pattern=r"^(?i:majority|quorum|all|[1-9][0-9]?)$"
+    )
     """`majority`, `quorum`, `all`, or a number of replicas asked on a read."""
 
     # Circuit breaker
@@ -242,6 +257,11 @@ class Settings(BaseSettings):
             if secret is not None and not secret.get_secret_value().strip():
                 raise ValueError(f"{name} is set but empty: give it a value or unset it")
         return self
+
+    @property
+    def qdrant_urls(self) -> tuple[str, ...]:
+        """The addresses in MCP_QDRANT_URL."""
+        return tuple(url.strip().rstrip("/") for url in (self.qdrant_url or "").split(",") if url.strip())
 
     @property
     def qdrant_path(self) -> Path:

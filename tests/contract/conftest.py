@@ -22,3 +22,10 @@ async def storage(request: pytest.FixtureRequest, tmp_path: Path, anyio_backend:
 def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], BaseStorage]:
     """Each call builds a storage over the same data; the test opens and closes it."""
     return lambda: LASTING[request.param](tmp_path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The whole suite over a network takes minutes: `make test` asks everything of every backend, `make test-fast` of one server."""
+    for item in items:
+        if any(f"[{name}" in item.name or f"-{name}]" in item.name for name in ("server-grpc", "cluster")):
+            item.add_marker(pytest.mark.slow)

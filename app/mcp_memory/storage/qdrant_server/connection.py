@@ -1,0 +1,164 @@
+"""The way to a server: clients made once and reused, a deadline on every request, retries, one node after another."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import ssl
+import warnings
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import httpx
+import tenacity
+
+from mcp_memory.domain.errors import ConfigurationError, StorageUnavailableError
+from mcp_memory.storage.qdrant_server.failures import WriteUnfinishedError, passing, to_error
+
+if TYPE_CHECKING:
+    from qdrant_client import AsyncQdrantClient
+    from qdrant_client.models import UpdateResult
+
+    from mcp_memory.storage.qdrant_server.options import ServerOptions
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+CONNECT_SECONDS: Final = 3.0
+IDLE_SECONDS: Final = 4.0
+"""Idle connections are dropped before the server drops them (5 s by default)."""
+_RETRY_FIRST: Final = 0.05
+_RETRY_LONGEST: Final = 0.5
+
+
+class Connection:
+    """Requests to one server or cluster. Made after fork; a client's connections are kept and shared by all requests."""
+
+    def __init__(self, options: ServerOptions) -> None:
+        self._options = options
+        self._clients: list[AsyncQdrantClient] = []
+        self._current = 0
+
+    def open(self) -> None:
+        """Make the clients; nothing is sent. Raises ConfigurationError for an address or a CA file that can't be used."""
+        if not self._clients:
+            self._clients = [_client(url, self._options) for url in self._options.urls]
+
+    async def close(self) -> None:
+        clients, self._clients = self._clients, []
+        for client in clients:
+            await client.close()
+
+    @property
+    def address(self) -> str:
+        """The node that requests go to."""
+        return self._options.urls[self._current]
+
+    async def run(
+        self, request: Callable[[AsyncQdrantClient], Awaitable[T]], what: str, *, seconds: float | None = None
+    ) -> T:
+        """The request's answer; sent again, to the next node, where that may help, until the deadline.
+
+        Raises StorageUnavailableError after `seconds`, and what `failures.to_error` makes of a refusal.
+        """
+        if not self._clients:
+            raise StorageUnavailableError("The storage is closed.")
+        limit = self._options.timeout if seconds is None else seconds
+        retrying = tenacity.AsyncRetrying(
+            retry=tenacity.retry_if_exception(passing),
+            stop=tenacity.stop_after_delay(min(limit, self._options.retry_seconds)),
+            wait=tenacity.wait_random_exponential(multiplier=_RETRY_FIRST, max=_RETRY_LONGEST),
+            before_sleep=self._turn,
+            reraise=True,
+        )
+        try:
+            async with asyncio.timeout(limit):
+                async for attempt in retrying:
+                    with attempt:
+                        return await request(self._clients[self._current])
+        except TimeoutError:
+            self._next()
+            raise StorageUnavailableError(
+                f"Qdrant at {self._options.where} did not answer within {limit:g} s for {what} (MCP_QDRANT_TIMEOUT)."
+            ) from None
+        except _driver_errors() as error:
+            raise to_error(error, what, self._options) from error
+        raise AssertionError("tenacity ends with an answer or an error")
+
+    async def write(
+        self,
+        request: Callable[[AsyncQdrantClient], Awaitable[UpdateResult]],
+        what: str,
+        *,
+        seconds: float | None = None,
+    ) -> None:
+        """A write that has been applied, not only logged, by as many replicas as the collection asks for."""
+
+        async def applied(client: AsyncQdrantClient) -> None:
+            result = await request(client)
+            if str(result.status.value) != "completed":
+                raise WriteUnfinishedError
+
+        await self.run(applied, what, seconds=seconds)
+
+    async def get_json(self, path: str, what: str, **path_params: str) -> Any:
+        """The `result` of a REST route that the client has no method for, whichever protocol is preferred."""
+
+        async def ask(client: AsyncQdrantClient) -> Any:
+            answer: dict[str, Any] = await client.http.client.request(
+                type_=dict[str, Any], method="GET", url=path, path_params=path_params
+            )
+            return answer["result"]
+
+        return await self.run(ask, what)
+
+    def _turn(self, state: tenacity.RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.debug("request to Qdrant at %s failed, trying again: %s", self.address, error)
+        self._next()
+
+    def _next(self) -> None:
+        if len(self._clients) > 1:
+            self._current = (self._current + 1) % len(self._clients)
+
+
+def _driver_errors() -> tuple[type[Exception], ...]:
+    import grpc  # type: ignore[import-untyped]  # noqa: PLC0415
+    from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415
+    from qdrant_client.http.exceptions import ApiException  # noqa: PLC0415
+
+    return (ApiException, QdrantException, grpc.RpcError, WriteUnfinishedError, ssl.SSLError)
+
+
+def _client(url: str, options: ServerOptions) -> AsyncQdrantClient:
+    from qdrant_client import AsyncQdrantClient  # noqa: PLC0415  (a second and 78 MB: only where a server is used)
+
+    secure = url.startswith("https://")
+    if not secure and not url.startswith("http://"):
+        raise ConfigurationError(f"MCP_QDRANT_URL={url} is not an address: begin it with http:// or https://.")
+    if options.prefer_grpc and options.ca_file is not None:
+        raise ConfigurationError(
+            "MCP_QDRANT_CA_FILE is for REST. With MCP_QDRANT_PREFER_GRPC, name the file by GRPC_DEFAULT_SSL_ROOTS_FILE_PATH."
+        )
+    extra: dict[str, Any] = {"verify": _trust(options)} if secure and options.ca_file is not None else {}
+    with warnings.catch_warnings():
+        # A key over plain http is what a private network between two containers does; docs/operations tells when not to.
+        warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+        return AsyncQdrantClient(
+            url=url,
+            api_key=options.api_key,
+            prefer_grpc=options.prefer_grpc,
+            grpc_port=options.grpc_port,
+            timeout=math.ceil(options.timeout),
+            check_compatibility=False,  # done by `versions`, with a message that says what to do
+            limits=httpx.Limits(max_connections=100, max_keepalive_connections=32, keepalive_expiry=IDLE_SECONDS),
+            **extra,
+        )
+
+
+def _trust(options: ServerOptions) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(options.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"MCP_QDRANT_CA_FILE={options.ca_file} can't be used: {error}") from None

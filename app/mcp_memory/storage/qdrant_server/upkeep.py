@@ -1,0 +1,155 @@
+"""Keeping a collection's parameters in step with its size and settings, while it serves.
+
+Qdrant rebuilds what a change asks for in the background and searches the old index until the new one is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from mcp_memory.domain.errors import StorageError
+from mcp_memory.domain.query import EVERYTHING
+from mcp_memory.storage.qdrant_server import schema, tuning
+from mcp_memory.storage.qdrant_server.lifecycle import OpenCollection
+from mcp_memory.storage.qdrant_server.oversampling import measured_oversampling
+from mcp_memory.storage.qdrant_server.reads import Reads
+from mcp_memory.storage.qdrant_server.statistics import is_waiting
+
+if TYPE_CHECKING:
+    from qdrant_client.models import CollectionInfo
+
+log = logging.getLogger(__name__)
+
+CHECK_EVERY: Final = 1_000
+"""Writes of this process between two looks at the collection's size."""
+OPTIMIZE_SECONDS: Final = 4 * 3600.0
+_PAUSE: Final = 1.0
+
+
+class Upkeep:
+    """Applies what size and settings ask for; one task of this process at a time."""
+
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+        self._connection = reads.connection
+        self._options = reads.options
+        self._unchecked = 0
+        self._task: asyncio.Task[None] | None = None
+        self._collection: OpenCollection | None = None
+        self._renew: Callable[[OpenCollection], None] | None = None
+
+    def watch(self, collection: OpenCollection, renew: Callable[[OpenCollection], None]) -> None:
+        """From here on for this collection; `renew` is told when it is to be searched differently."""
+        self._collection, self._renew = collection, renew
+
+    def written(self, memories: int) -> None:
+        """Count writes, and look at the size in the background when there were many."""
+        self._unchecked += memories
+        if self._unchecked >= CHECK_EVERY and (self._task is None or self._task.done()):
+            self._unchecked = 0
+            self._task = asyncio.create_task(self._look())
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def _look(self) -> None:
+        if self._collection is None:
+            return
+        try:
+            await self._retune(self._collection)
+        except StorageError as error:
+            log.warning("the size of collection '%s' could not be looked at: %s", self._options.alias, error.message)
+
+    async def _retune(self, collection: OpenCollection) -> bool:
+        """Ask for the graph that the collection's size deserves; whether that is a change. Tiers only grow."""
+        m = tuning.hnsw_m(await self._reads.count(EVERYTHING))
+        if m <= collection.m:
+            return False
+        parameters = schema.parameters(self._options, shards=collection.shards)
+        hnsw = parameters["hnsw_config"].model_copy(update={"m": m})
+        await self._change("setting the graph's parameters", hnsw_config=hnsw)
+        log.info("collection '%s' has outgrown m=%d: its graph is built with m=%d", collection.name, collection.m, m)
+        self._set(replace(collection, m=m))
+        return True
+
+    async def optimize(self, collection: OpenCollection) -> tuple[bool, str]:
+        """Retune, wait until Qdrant has indexed what is due, and measure how much oversampling recall asks for."""
+        changed = await self._retune(collection)
+        collection = self._collection or collection
+        waited = await self._until_green()
+        message = "Indexes are up to date." if waited else "Nothing was waiting to be indexed."
+        if changed:
+            message = f"The graph was built again with m={collection.m}."
+        if collection.quantization is not None:
+            factor = await self._measure(collection)
+            message += f" Oversampling {factor:g}."
+            changed = changed or factor != collection.oversampling
+        return changed or waited, message
+
+    async def apply_quantization(self, collection: OpenCollection) -> OpenCollection:
+        """What the settings say about quantization, applied to what is stored."""
+        wanted = self._options.quantization_kind if self._options.quantization else None
+        if wanted == collection.quantization:
+            return collection
+        return await self._switch(collection, wanted)
+
+    async def quantize(self, collection: OpenCollection, kind: str | None) -> OpenCollection:
+        """Switch, wait until it is done, and measure oversampling."""
+        collection = await self._switch(collection, kind)
+        self._set(collection)
+        await self._until_green()
+        if kind is not None:
+            await self._measure(collection)
+        return self._collection or collection
+
+    async def _switch(self, collection: OpenCollection, kind: str | None) -> OpenCollection:
+        from qdrant_client import models  # noqa: PLC0415
+
+        memory = models.Memory.CACHED if kind is None else models.Memory.COLD
+        config: Any = models.Disabled.DISABLED if kind is None else schema.quantization(kind)
+        await self._change(
+            "setting quantization",
+            quantization_config=config,
+            vectors_config={self._options.model.vector_name: models.VectorParamsDiff(memory=memory)},
+        )
+        log.info("collection '%s': quantization %s, was %s", collection.name, kind, collection.quantization)
+        return replace(collection, quantization=kind)
+
+    async def _measure(self, collection: OpenCollection) -> float:
+        factor = await measured_oversampling(self._reads, collection)
+        if factor != collection.oversampling:
+            await self._change("keeping the oversampling", metadata={"oversampling": factor})
+            self._set(replace(collection, oversampling=factor))
+        return factor
+
+    def _set(self, collection: OpenCollection) -> None:
+        self._collection = collection
+        if self._renew is not None:
+            self._renew(collection)
+
+    async def _change(self, what: str, **parameters: Any) -> None:
+        await self._connection.run(
+            lambda client: client.update_collection(self._options.alias, **parameters),
+            f"{what} of '{self._options.alias}'",
+        )
+
+    async def _info(self) -> CollectionInfo:
+        return await self._connection.run(
+            lambda client: client.get_collection(self._options.alias), "the collection's state"
+        )
+
+    async def _until_green(self) -> bool:
+        """Wait for the optimizer; whether there was anything to wait for. Qdrant tells only when asked."""
+        waited = False
+        async with asyncio.timeout(OPTIMIZE_SECONDS):
+            while is_waiting(await self._info()):
+                waited = True
+                await asyncio.sleep(_PAUSE)
+        return waited

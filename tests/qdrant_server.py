@@ -1,0 +1,253 @@
+"""A Qdrant server for tests: one that runs (QDRANT_TEST_URL), a binary (QDRANT_BIN), or the image, in that order.
+
+Servers of a binary and of the image are ours: on free loopback ports, with storage below tmp_path, ended with the test.
+A running server is somebody's: tests use collections of their own there and drop them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+IMAGE = "qdrant/qdrant:v1.19.0"
+NO_SERVER = (
+    "needs a Qdrant server >= 1.19: set QDRANT_TEST_URL to one that runs, or QDRANT_BIN to a qdrant binary, "
+    f"or pull the image {IMAGE}"
+)
+NO_PROCESS = (
+    "needs a Qdrant server that the test may kill: set QDRANT_BIN to a qdrant binary, "
+    f"or pull the image {IMAGE} (QDRANT_TEST_URL alone isn't enough here)"
+)
+START_SECONDS = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def binary() -> Path | None:
+    """The server's binary where one is named."""
+    named = os.environ.get("QDRANT_BIN")
+    if not named:
+        return None
+    path = Path(named)
+    if not os.access(path, os.X_OK):
+        pytest.fail(f"QDRANT_BIN={named} is not an executable file")
+    return path
+
+
+def image_present() -> bool:
+    docker = shutil.which("docker")
+    if docker is None:
+        return False
+    looked = subprocess.run([docker, "image", "inspect", IMAGE], capture_output=True, check=False)
+    return looked.returncode == 0
+
+
+@dataclass
+class QdrantServer:
+    """One server process (or container) that a test starts, stops and kills."""
+
+    folder: Path
+    api_key: str | None = None
+    bootstrap: str | None = None
+    """Address of a cluster's first peer; "" for that peer itself; None outside a cluster."""
+    environment: dict[str, str] = field(default_factory=dict)
+    http_port: int = field(default_factory=free_port)
+    grpc_port: int = field(default_factory=free_port)
+    p2p_port: int = field(default_factory=free_port)
+    _process: subprocess.Popen[bytes] | None = None
+    _container: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def peer(self) -> str:
+        return f"http://127.0.0.1:{self.p2p_port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "qdrant.log"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "only a server of a binary has a pid here"
+        return self._process.pid
+
+    def start(self, *, wait: bool = True) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "QDRANT__SERVICE__HOST": "127.0.0.1",
+            "QDRANT__SERVICE__HTTP_PORT": str(self.http_port),
+            "QDRANT__SERVICE__GRPC_PORT": str(self.grpc_port),
+            "QDRANT__STORAGE__STORAGE_PATH": "./storage",
+            "QDRANT__STORAGE__SNAPSHOTS_PATH": "./snapshots",
+            "QDRANT__TELEMETRY_DISABLED": "true",
+            "QDRANT__LOG_LEVEL": "INFO",
+        } | self.environment
+        if self.api_key is not None:
+            settings["QDRANT__SERVICE__API_KEY"] = self.api_key
+        arguments = ["--disable-telemetry"]
+        if self.bootstrap is not None:
+            settings |= {
+                "QDRANT__CLUSTER__ENABLED": "true",
+                "QDRANT__CLUSTER__P2P__PORT": str(self.p2p_port),
+                "QDRANT__CLUSTER__CONSENSUS__TICK_PERIOD_MS": "100",
+            }
+            arguments += ["--uri", self.peer] + (["--bootstrap", self.bootstrap] if self.bootstrap else [])
+        program = binary()
+        if program is not None:
+            with self.log.open("ab") as log:
+                self._process = subprocess.Popen(
+                    [str(program.resolve()), *arguments],
+                    cwd=self.folder,
+                    env={"PATH": os.environ.get("PATH", "")} | settings,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+        else:
+            self._start_container(settings, arguments)
+        if wait:
+            self.wait_until_ready()
+
+    def _start_container(self, settings: dict[str, str], arguments: list[str]) -> None:
+        self._container = f"qdrant-test-{uuid.uuid4().hex[:12]}"
+        command = ["docker", "run", "--detach", "--rm", "--name", self._container, "--network", "host"]
+        command += ["--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{self.folder}:/data", "--workdir", "/data"]
+        for name, value in settings.items():
+            command += ["--env", f"{name}={value}"]
+        command += ["--entrypoint", "/qdrant/qdrant", IMAGE, *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def wait_until_ready(self) -> None:
+        """Raises with the end of the log when the server ends, or doesn't answer in time."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.TransportError):
+                if httpx.get(f"{self.url}/readyz", timeout=2.0).status_code == httpx.codes.OK:
+                    return
+            if self._process is not None and self._process.poll() is not None:
+                break
+            time.sleep(0.05)
+        tail = self.log.read_text(errors="replace")[-3000:] if self.log.exists() else ""
+        raise RuntimeError(f"qdrant on port {self.http_port} did not become ready:\n{tail}")
+
+    def kill(self) -> None:
+        """kill -9, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.send_signal(how)
+            try:
+                self._process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+        if self._container is not None:
+            subprocess.run(["docker", "kill", "--signal", how.name, self._container], capture_output=True, check=False)
+            subprocess.run(["docker", "wait", self._container], capture_output=True, check=False)
+            self._container = None
+
+    @property
+    def running(self) -> bool:
+        return self._container is not None or (self._process is not None and self._process.poll() is None)
+
+
+@contextlib.contextmanager
+def own_server(
+    folder: Path, *, api_key: str | None = None, environment: dict[str, str] | None = None
+) -> Iterator[QdrantServer]:
+    """A server that the test may kill; skips where neither binary nor image is there."""
+    if binary() is None and not image_present():
+        pytest.skip(NO_PROCESS)
+    server = QdrantServer(folder, api_key=api_key, environment=environment or {})
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@contextlib.contextmanager
+def any_server(folder: Path) -> Iterator[str]:
+    """The address of a server: the running one, or one of ours; skips where there is none."""
+    running = os.environ.get("QDRANT_TEST_URL")
+    if running:
+        yield running
+        return
+    if binary() is None and not image_present():
+        pytest.skip(NO_SERVER)
+    with own_server(folder) as server:
+        yield server.url
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, nodes: int = 3) -> Iterator[list[QdrantServer]]:
+    """A cluster of our own, each node aware of all the others."""
+    if binary() is None and not image_present():
+        pytest.skip(NO_PROCESS)
+    servers = [QdrantServer(folder / f"node{number}", bootstrap="") for number in range(nodes)]
+    try:
+        servers[0].start()
+        for server in servers[1:]:
+            server.bootstrap = servers[0].peer
+            server.start()
+        wait_for_peers(servers)
+        yield servers
+    finally:
+        for server in servers:
+            server.stop()
+
+
+def wait_for_peers(servers: list[QdrantServer]) -> None:
+    """Until every running node counts every node and knows a leader."""
+    deadline = time.monotonic() + START_SECONDS
+    for server in servers:
+        if not server.running:
+            continue
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                status = httpx.get(f"{server.url}/cluster", timeout=2.0).json()["result"]
+                if len(status["peers"]) == len(servers) and status["raft_info"]["leader"]:
+                    break
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the node on port {server.http_port} did not join the cluster: see {server.log}")
+            time.sleep(0.1)
+
+
+def wait_for_replicas(server: QdrantServer, collection: str, *, api_key: str | None = None) -> None:
+    """Until every replica of the collection is Active, as this node sees it."""
+    headers = {"api-key": api_key} if api_key else {}
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        with contextlib.suppress(httpx.TransportError, KeyError):
+            answer = httpx.get(f"{server.url}/collections/{collection}/cluster", timeout=5.0, headers=headers).json()
+            found = answer["result"]
+            replicas = found["local_shards"] + found["remote_shards"]
+            if replicas and not found["shard_transfers"] and all(one["state"] == "Active" for one in replicas):
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"the replicas of {collection} did not all become Active: see {server.log}")
