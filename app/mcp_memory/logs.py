@@ -24,7 +24,8 @@ _SHORTEST_SECRET = 4
 REDACTED = "[redacted]"
 _QUOTE = r"""(?: \\* ["'] )?"""
 _CREDENTIAL = re.compile(
-    rf"""(?ix) (?P<before> (?: authorization | x-api-key | api[_-]?key ) {_QUOTE} \s* [:=,] \s* (?: b? \\* ["'] )? (?: bearer \s+ )? )
+    rf"""(?ix) (?P<before> (?: authorization | x-api-key | api[_-]?key ) {_QUOTE} \s* [:=,] \s*
+                           (?: b? \\* ["'] )? (?: bearer \s+ )? )
          [^\s"'\\,;&)}}\]]+"""
 )
 
