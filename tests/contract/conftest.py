@@ -25,7 +25,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], BaseS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole suite over a network takes minutes: `make test` asks everything of every backend, `make test-fast` of one server."""
+    """Over a network the suite takes minutes: `make test` asks every backend, `make test-fast` leaves out gRPC and clusters."""
     for item in items:
         if any(f"[{name}" in item.name or f"-{name}]" in item.name for name in ("server-grpc", "cluster")):
             item.add_marker(pytest.mark.slow)
