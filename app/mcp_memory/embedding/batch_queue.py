@@ -40,6 +40,9 @@ class Batch:
     kind: TextKind
     cost: int
     future: Future[Vectors] = field(default_factory=Future)
+    submitted: float = 0.0
+    """time.monotonic() when it was taken."""
+    urgent: bool = False
 
 
 class BatchQueue:
@@ -57,11 +60,20 @@ class BatchQueue:
         waiting_texts: int,
         express_threads: int,
         bulk_threads: int,
+        together: int = 1,
+        together_cost: int = 256,
+        patience: float | None = None,
         observe: Observe | None = None,
     ) -> None:
+        """`waiting_texts` bounds the queue. Up to `together` urgent texts share a call, while their padded size stays within
+        `together_cost` tokens. An urgent batch that waited longer than `patience` seconds is refused with StorageBusyError.
+        """
         self._provider = provider
         self._limit = waiting_texts
         self._roles = [Urgency.SHORT] * express_threads + [Urgency.BULK] * bulk_threads
+        self._together = together
+        self._together_cost = together_cost
+        self._patience = patience
         self._observe = observe
         self._express: list[tuple[int, int, Batch]] = []
         self._bulk: list[tuple[int, int, Batch]] = []
@@ -83,8 +95,10 @@ class BatchQueue:
                     f"Too many texts wait to be embedded ({self._waiting} windows, at most {self._limit}). Try again in a moment."
                 )
             self._waiting += size
+            now = time.monotonic()
             turn = self._virtual_time
             for batch in batches:
+                batch.submitted, batch.urgent = now, urgency is not Urgency.BULK
                 if urgency is Urgency.BULK:
                     heapq.heappush(self._bulk, (turn, next(self._order), batch))
                     turn += batch.cost
@@ -110,32 +124,68 @@ class BatchQueue:
             thread.start()
 
     def _work(self, role: Urgency) -> None:
-        while (batch := self._take(role)) is not None:
-            if batch.future.set_running_or_notify_cancel():
-                self._run(batch)
+        while (batches := self._take(role)) is not None:
+            self._run([batch for batch in batches if batch.future.set_running_or_notify_cancel()])
 
-    def _take(self, role: Urgency) -> Batch | None:
+    def _take(self, role: Urgency) -> list[Batch] | None:
+        """What to embed next in one call; None when there will be nothing any more."""
         with self._changed:
             while True:
-                batch = None
                 if self._express:
-                    _, _, batch = heapq.heappop(self._express)
+                    taken = self._take_urgent()
                 elif self._bulk and role is Urgency.BULK:
                     self._virtual_time, _, batch = heapq.heappop(self._bulk)
-                if batch is not None:
-                    self._waiting -= len(batch.texts)
-                    return batch
-                if self._closed:
+                    taken = [batch]
+                elif self._closed:
                     return None
-                self._changed.wait()
+                else:
+                    self._changed.wait()
+                    continue
+                self._waiting -= sum(len(batch.texts) for batch in taken)
+                return taken
 
-    def _run(self, batch: Batch) -> None:
+    def _take_urgent(self) -> list[Batch]:
+        """The first, and what waits behind it as far as one call is cheaper than several."""
+        _, _, first = heapq.heappop(self._express)
+        taken, texts, longest = [first], len(first.texts), first.cost
+        while self._express:
+            following = self._express[0][2]
+            texts, longest = texts + len(following.texts), max(longest, following.cost)
+            if texts > self._together or following.kind is not first.kind or texts * longest > self._together_cost:
+                break
+            heapq.heappop(self._express)
+            taken.append(following)
+        return taken
+
+    def _run(self, batches: Sequence[Batch]) -> None:
+        """Embed batches of one kind in one call; where that fails, each in a call of its own."""
+        batches = [batch for batch in batches if not self._refuse_late(batch)]
+        if not batches:
+            return
+        texts = [text for batch in batches for text in batch.texts]
         started = time.perf_counter()
         try:
-            vectors = self._provider.embed(batch.texts, batch.kind)
+            vectors = self._provider.embed(texts, batches[0].kind)
             if self._observe is not None:
-                self._observe(len(batch.texts), time.perf_counter() - started)
+                self._observe(len(texts), time.perf_counter() - started)
         except BaseException as error:  # noqa: BLE001  (whoever waits for the batch is the one to be told)
-            batch.future.set_exception(error)
-        else:
-            batch.future.set_result(vectors)
+            if len(batches) > 1:
+                for batch in batches:
+                    self._run([batch])
+            else:
+                batches[0].future.set_exception(error)
+            return
+        for batch in batches:
+            batch.future.set_result(vectors[: len(batch.texts)])
+            vectors = vectors[len(batch.texts) :]
+
+    def _refuse_late(self, batch: Batch) -> bool:
+        waited = time.monotonic() - batch.submitted
+        if self._patience is None or not batch.urgent or waited <= self._patience:
+            return False
+        batch.future.set_exception(
+            StorageBusyError(
+                f"A text waited {waited:.0f} seconds to be embedded: too much comes in. Try again in a moment."
+            )
+        )
+        return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import platformdirs
@@ -21,7 +22,7 @@ from mcp_memory.embedding.weights import locate_model
 
 __all__ = ["EmbeddingOptions", "build_embedder", "build_provider"]
 
-ENDPOINT_LIMITS = EmbedderLimits(batch_texts=64, batch_tokens=16_384, express_threads=2, bulk_threads=2)
+ENDPOINT_LIMITS = EmbedderLimits(batch_texts=64, batch_tokens=16_384, together=1, express_threads=4, bulk_threads=2)
 """A call to an endpoint is mostly waiting, so batches are larger and more of them run at a time."""
 
 
@@ -32,7 +33,8 @@ def build_embedder(options: EmbeddingOptions, *, observe: Observe | None = None)
     """
     provider = build_provider(options)
     endpoint = choose_provider(options) == OPENAI
-    return WindowedEmbedder(provider, limits=ENDPOINT_LIMITS if endpoint else None, observe=observe)
+    limits = replace(ENDPOINT_LIMITS, patience=options.timeout) if endpoint else EmbedderLimits()
+    return WindowedEmbedder(provider, limits=limits, observe=observe)
 
 
 def choose_provider(options: EmbeddingOptions) -> str | None:

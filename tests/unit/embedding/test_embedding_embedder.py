@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 pytestmark = pytest.mark.anyio
-ONE_THREAD = EmbedderLimits(batch_texts=4, batch_tokens=100_000, express_threads=0, bulk_threads=1)
+ONE_THREAD = EmbedderLimits(batch_texts=4, batch_tokens=100_000, express_threads=0, bulk_threads=1, together=1)
 
 
 def vector(text: str) -> NDArray[np.float32]:
@@ -174,6 +174,60 @@ async def test_a_full_queue_says_busy_and_takes_work_again_when_it_has_room() ->
     await asyncio.gather(running, waiting)
     assert np.array_equal(await embedder.embed_query("now"), vector("now"))
     await embedder.embed_documents([f"text {number}" for number in range(50)])  # larger than the queue, but alone
+    await embedder.close()
+
+
+async def test_waiting_queries_share_a_call_and_each_gets_its_own_vector() -> None:
+    provider = Paced()
+    limits = EmbedderLimits(together=4, express_threads=0, bulk_threads=1)
+    embedder = WindowedEmbedder(provider, limits=limits)
+    tasks = [await occupy(embedder, provider)]
+    tasks += [asyncio.ensure_future(embedder.embed_query(f"query {number}")) for number in range(6)]
+    tasks.append(asyncio.ensure_future(embedder.embed_documents(["document"])))
+    tasks.append(asyncio.ensure_future(embedder.embed_query("long " * 25)))
+    await asyncio.sleep(0.05)
+    provider.gate.set()
+    found = await asyncio.gather(*tasks)
+    assert [len(batch) for batch in provider.batches] == [1, 4, 3, 1]
+    for number in range(6):
+        assert np.array_equal(found[1 + number], vector(f"query {number}"))
+    await embedder.close()
+
+
+async def test_a_text_that_fails_does_not_fail_those_it_shared_a_call_with() -> None:
+    class Picky(Paced):
+        def embed(self, texts: Sequence[str], kind: TextKind) -> NDArray[np.float32]:
+            vectors = super().embed(texts, kind)
+            if "bad" in texts:
+                raise EmbeddingError("a bad text")
+            return vectors
+
+    provider = Picky()
+    embedder = WindowedEmbedder(provider, limits=EmbedderLimits(express_threads=0, bulk_threads=1))
+    tasks = [await occupy(embedder, provider)]
+    tasks += [asyncio.ensure_future(embedder.embed_query(text)) for text in ("good", "bad", "fine")]
+    await asyncio.sleep(0.05)
+    provider.gate.set()
+    _, good, bad, fine = await asyncio.gather(*tasks, return_exceptions=True)
+    assert np.array_equal(good, vector("good"))
+    assert np.array_equal(fine, vector("fine"))
+    assert isinstance(bad, EmbeddingError)
+    await embedder.close()
+
+
+async def test_a_query_that_waited_too_long_is_refused_instead_of_computed() -> None:
+    provider = Paced()
+    limits = EmbedderLimits(together=1, patience=0.05, express_threads=0, bulk_threads=1)
+    embedder = WindowedEmbedder(provider, limits=limits)
+    running = await occupy(embedder, provider)
+    late = asyncio.ensure_future(embedder.embed_query("late"))
+    bulk = asyncio.ensure_future(embedder.embed_documents([f"bulk {number}" for number in range(200)]))
+    await asyncio.sleep(0.1)
+    provider.gate.set()
+    with pytest.raises(StorageBusyError, match="waited"):
+        await late
+    await asyncio.gather(running, bulk)
+    assert ["late"] not in provider.batches
     await embedder.close()
 
 
