@@ -35,6 +35,7 @@ target "_common" {
 }
 
 group "default" { targets = ["image-local"] }
+group "local" { targets = ["image-local", "proxy-local"] }
 group "all" { targets = ["image-all", "image-torch-all", "proxy-all"] }
 group "validate" { targets = ["lint", "test"] }
 
@@ -64,6 +65,12 @@ target "_both" {
 target "image-local" {
   inherits = ["image"]
   tags     = ["mcp-memory:local"]
+  output   = ["type=docker"]
+}
+
+target "proxy-local" {
+  inherits = ["proxy"]
+  tags     = ["mcp-memory-proxy:local"]
   output   = ["type=docker"]
 }
 

@@ -83,7 +83,7 @@ def check_folder(folder: Path) -> None:
     """Raises ConfigurationError where the storage folder can't be made or written by this user, or belongs to another."""
     if sys.platform == "win32":
         return
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    nearest = _nearest(folder)
     owner, me = nearest.stat().st_uid, os.getuid()
     usable = os.access(nearest, os.R_OK | os.W_OK | os.X_OK)
     if usable and (nearest != folder or me in {owner, 0} or not _private(folder)):
@@ -96,6 +96,11 @@ def check_folder(folder: Path) -> None:
     )
 
 
+def _nearest(folder: Path) -> Path:
+    """The folder, or the lowest one above it that this user can see."""
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110 - False where it is forbidden
+
+
 def _private(folder: Path) -> bool:
     """A folder that isn't ours and open to others is refused by the engine, which can't tighten it; a group's may be meant."""
     return not folder.stat().st_mode & 0o020
@@ -105,7 +110,7 @@ def check_space(folder: Path, reserve: int) -> None:
     """Raises StorageFullError where nothing fits any more; warns where writes will be refused."""
     if not hasattr(os, "statvfs"):
         return
-    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    nearest = _nearest(folder)
     room = os.statvfs(nearest)
     free = room.f_bavail * room.f_frsize
     if free < SMALLEST_SPACE and nearest != folder:
