@@ -47,14 +47,12 @@ def read_address(folder: StorageFolder) -> Address | None:
 
 def listen(folder: StorageFolder, transport: Transport) -> tuple[socket.socket, Address]:
     """A listening socket, and how clients find it. Only for the holder of the folder's lock."""
-    if transport is Transport.TCP:
+    path = None if transport is Transport.TCP else _socket_path(folder)
+    if path is None:
         server = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         address = Address(port=server.getsockname()[1], token=secrets.token_urlsafe(32))
         replace_file(folder.address, msgspec.json.encode(address))
         return server, address
-    path = folder.socket
-    if len(os.fsencode(path)) > PATH_BYTES:
-        path = _runtime_folder() / f"{hashlib.sha256(os.fsencode(folder.path)).hexdigest()[:24]}.sock"
     path.unlink(missing_ok=True)
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(path))
@@ -68,6 +66,17 @@ def listen(folder: StorageFolder, transport: Transport) -> tuple[socket.socket, 
     return server, address
 
 
+def _socket_path(folder: StorageFolder) -> Path | None:
+    """The first place whose path is short enough for a Unix socket; None where there is none."""
+    name = f"{hashlib.sha256(os.fsencode(folder.path)).hexdigest()[:24]}.sock"
+    bases = [base for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()) if base]
+    paths = [folder.socket, *(Path(base) / f"mcp-memory-{os.getuid()}" / name for base in bases)]
+    path = next((path for path in paths if len(os.fsencode(path)) <= PATH_BYTES), None)
+    if path is not None and path != folder.socket:
+        _make_private(path.parent)
+    return path
+
+
 def forget(folder: StorageFolder, address: Address) -> None:
     """Take the address away before the lock is let go."""
     with suppress(OSError):
@@ -76,14 +85,11 @@ def forget(folder: StorageFolder, address: Address) -> None:
         folder.address.unlink(missing_ok=True)
 
 
-def _runtime_folder() -> Path:
-    """A folder of this user alone, with a short path. Raises StorageError where somebody else made it first."""
-    base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    folder = base / f"mcp-memory-{os.getuid()}"
+def _make_private(folder: Path) -> None:
+    """A folder of this user alone. Raises StorageError where somebody else made it first."""
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
         raise StorageError(
             f"The folder {folder} for sockets isn't this user's alone.\nRemove it, or set XDG_RUNTIME_DIR to a private folder."
         )
-    return folder

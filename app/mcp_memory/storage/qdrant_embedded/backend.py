@@ -216,9 +216,9 @@ class QdrantEmbeddedStorage(BaseStorage):
 
 def _embedded(record: Record) -> EmbeddedMemory:
     """Originals are kept as float16, which leaves their length a little short of 1."""
-    stored = np.frombuffer(record.vector, dtype="<f4")
-    length = float(np.linalg.norm(stored))
-    return EmbeddedMemory(from_payload(record.payload), stored / np.float32(length) if length else stored)
+    stored = np.frombuffer(record.vector, dtype="<f4").astype(np.float32)
+    length = np.float32(np.linalg.norm(stored))
+    return EmbeddedMemory(from_payload(record.payload), np.divide(stored, length, out=stored, where=length > 0))
 
 
 def _slices(items: list[str], size: int) -> list[list[str]]:

@@ -19,12 +19,13 @@ from mcp_memory.storage.qdrant_embedded.address import read_address
 from mcp_memory.storage.qdrant_embedded.engine import EX_TEMPFAIL
 from mcp_memory.storage.qdrant_embedded.failures import to_error
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
-from mcp_memory.storage.qdrant_embedded.launch import describe_end, start_engine
-from mcp_memory.storage.qdrant_embedded.lock import holder
+from mcp_memory.storage.qdrant_embedded.launch import describe_end, last_line, start_engine
+from mcp_memory.storage.qdrant_embedded.lock import FolderLock, holder
 from mcp_memory.storage.qdrant_embedded.manifest import Model
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 from mcp_memory.storage.qdrant_embedded.protocol import (
     VERSION,
+    Done,
     Failure,
     Hello,
     Leave,
@@ -100,18 +101,22 @@ class EngineClient:
         async with self._connecting:
             wire, self._wire = self._wire, None
             if wire is not None:
-                await self._leave(wire)
+                ending = await self._leave(wire)
                 await wire.close()
-            await self._reap()
+                if ending:
+                    await self._reap()
 
-    async def _leave(self, wire: Wire) -> None:
+    async def _leave(self, wire: Wire) -> bool:
+        """Whether the engine ends, and has written everything and let go of the folder."""
         try:
-            await wire.ask(Leave(), LEAVE_SECONDS)
-            if self._process is not None:
+            done = await wire.ask(Leave(), LEAVE_SECONDS)
+            if isinstance(done, Done) and done.changed:
                 async with asyncio.timeout(LEAVE_SECONDS):
                     await wire.ended()
+                return True
         except (ConnectionLostError, TimeoutError):
             log.warning("the engine process %d was gone before it was left", self._engine_pid)
+        return False
 
     # Connecting
 
@@ -126,30 +131,37 @@ class EngineClient:
             return self._wire
 
     async def _find_or_start(self, reason: str) -> Wire:
-        """Connect to the engine that is there, or that this call starts, within the start timeout."""
+        """Connect to the engine that is there, or that one of the waiting clients starts, within the start timeout."""
         deadline = time.monotonic() + self._options.start_timeout
         pause = FIRST_PAUSE
         crashes = 0
-        while True:
-            wire = await self._try_connect()
-            if wire is not None:
-                return wire
-            code = None if self._process is None else self._process.poll()
-            if self._process is not None and code is not None:
-                ended = describe_end(self._process.pid, code)
-                self._process = None
-                if code not in {0, EX_TEMPFAIL}:
-                    crashes += 1
-                    reason = ended
+        starting: FolderLock | None = None
+        try:
+            while (wire := await self._try_connect()) is None:
+                if ended := self._child_that_failed():
+                    crashes, reason = crashes + 1, ended
                     log.warning("%s while opening %s", ended, self._folder.path)
-            if crashes >= ATTEMPTS:
-                raise self._broken(reason)
-            if self._process is None:
-                self._process = await asyncio.to_thread(start_engine, self._options)
-            if time.monotonic() > deadline:
-                raise self._occupied(reason)
-            await asyncio.sleep(pause)
-            pause = min(pause * 1.5, LONGEST_PAUSE)
+                if crashes >= ATTEMPTS:
+                    raise self._broken(reason)
+                if time.monotonic() > deadline:
+                    raise self._occupied(reason)
+                starting = starting or FolderLock.try_acquire(self._folder.start)
+                if starting is not None and self._process is None:
+                    self._process = await asyncio.to_thread(start_engine, self._options)
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, LONGEST_PAUSE)
+        finally:
+            if starting is not None:
+                starting.let_go()
+        return wire
+
+    def _child_that_failed(self) -> str:
+        """How the engine that this client started has ended, if it has; empty where it lives or gave way to another."""
+        if self._process is None or self._process.poll() is None:
+            return ""
+        process, self._process = self._process, None
+        gave_way = process.returncode in {0, EX_TEMPFAIL}
+        return "" if gave_way else describe_end(process.pid, process.returncode)
 
     async def _try_connect(self) -> Wire | None:
         """A greeted connection, or None where no engine answers. Raises what the engine says about the folder or model."""
@@ -186,7 +198,8 @@ class EngineClient:
         except StorageFullError as full:
             return StorageFullError(f"{full.message}\n({reason})")
         return StorageUnavailableError(
-            f"The storage {self._folder.path} can't be opened: {reason}, {ATTEMPTS} times in a row.\nSee {self._folder.log}"
+            f"The storage {self._folder.path} can't be opened: {reason}, {ATTEMPTS} times in a row "
+            f"({last_line(self._folder.log)}).\nSee {self._folder.log}"
         )
 
     def _occupied(self, reason: str) -> StorageError:

@@ -22,6 +22,7 @@ from mcp_memory.storage.qdrant_embedded.server import EngineServer
 from mcp_memory.storage.qdrant_embedded.store import OpenStore
 
 EX_TEMPFAIL = 75
+LOCK_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +34,14 @@ def decode_options(text: str) -> EmbeddedOptions:
     return msgspec.json.decode(text, type=EmbeddedOptions, dec_hook=lambda _, value: Path(value))
 
 
+def _wait_for_lock(folder: StorageFolder) -> FolderLock | None:
+    """The folder's lock, also where an engine is just closing; None where it serves on."""
+    deadline = time.monotonic() + LOCK_SECONDS
+    while (lock := FolderLock.try_acquire(folder.lock)) is None and time.monotonic() < deadline:
+        time.sleep(0.02)  # flock can't be waited for with a time limit
+    return lock
+
+
 def main(arguments: list[str]) -> int:
     os.umask(0o077)
     logging.Formatter.converter = time.gmtime
@@ -41,7 +50,7 @@ def main(arguments: list[str]) -> int:
     )
     options = decode_options(arguments[0])
     folder = StorageFolder(options.path)
-    lock = FolderLock.try_acquire(folder.lock)
+    lock = _wait_for_lock(folder)
     if lock is None:
         return EX_TEMPFAIL
     listener, address = listen(folder, options.transport or default_transport())

@@ -41,6 +41,10 @@ class StorageFolder:
         return self.path / "engine.lock"
 
     @property
+    def start(self) -> Path:
+        return self.path / "engine.start"
+
+    @property
     def socket(self) -> Path:
         return self.path / "engine.sock"
 

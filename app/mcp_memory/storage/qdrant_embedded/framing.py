@@ -24,6 +24,8 @@ class Connection:
         sock.setblocking(False)
         self.sock = sock
         self.greeted = False
+        self.left = False
+        """This client has said that it goes."""
         self.builder = False
         """This client builds the next generation (it subscribed to the journal)."""
         self._received = bytearray()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,7 +24,7 @@ def start_process(module: str, arguments: list[str], log: Path) -> subprocess.Po
     environment = {name: value for name, value in os.environ.items() if not name.startswith(SECRET_PREFIXES)}
     fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -34,6 +35,9 @@ def start_process(module: str, arguments: list[str], log: Path) -> subprocess.Po
         )
     finally:
         os.close(fd)
+    # Reaped whenever it ends: it may outlive the client that started it, by serving others.
+    threading.Thread(target=process.wait, name=f"reaper-{process.pid}", daemon=True).start()
+    return process
 
 
 def start_engine(options: EmbeddedOptions) -> subprocess.Popen[bytes]:
@@ -53,3 +57,12 @@ def describe_end(pid: int, code: int | None) -> str:
         with suppress(ValueError):
             return f"the engine process {pid} ended by signal {signal.Signals(-code).name}"
     return f"the engine process {pid} ended with exit code {code}"
+
+
+def last_line(log: Path) -> str:
+    """What an engine said last; for messages."""
+    try:
+        lines = log.read_bytes()[-4_096:].decode(errors="replace").strip().splitlines()
+    except OSError:
+        return "no log"
+    return lines[-1][:300] if lines else "the log is empty"

@@ -117,7 +117,7 @@ class Rebuild(msgspec.Struct, tag=True):
 
 
 class Leave(msgspec.Struct, tag=True):
-    """This client goes; where it was the last, the engine ends at once instead of after a moment."""
+    """This client goes; where it was the last (`Done.changed`), the engine ends at once instead of after a moment."""
 
 
 class Subscribe(msgspec.Struct, tag=True):

@@ -81,7 +81,8 @@ class EngineServer:
         return self._scheduler is None or self._scheduler.idle
 
     def _over(self) -> bool:
-        alone = not self._connections and time.monotonic() >= self._alone_since + IDLE_SECONDS
+        patience = IDLE_SECONDS if self._scheduler is not None else 0.0
+        alone = not self._connections and time.monotonic() >= self._alone_since + patience
         return self._idle and (self._stopping or alone)
 
     def _patience(self) -> float | None:
@@ -93,15 +94,15 @@ class EngineServer:
         return None
 
     def _say_goodbye(self) -> None:
-        """Give answers that the sockets haven't taken yet a moment to leave, then close all."""
+        """Give answers that the sockets haven't taken yet a moment to leave. The connections end with the process: a client
+        that sees the end knows that the folder is free.
+        """
         self._selector.unregister(self._listener)
         self._listener.close()
         deadline = time.monotonic() + 1.0
         while any(item.waiting_to_send for item in self._connections) and time.monotonic() < deadline:
             self._wait(0.05)
             self._send_all()
-        for connection in list(self._connections):
-            self._hang_up(connection)
 
     # Sockets
 
@@ -177,8 +178,9 @@ class EngineServer:
             raise StorageBusyError(f"The storage has {scheduler.size:,} requests waiting. Try again in a moment.")
         match request:
             case Leave():
-                self._stopping = self._stopping or len(self._connections) == 1
-                return Done()
+                connection.left = True
+                self._stopping = self._stopping or all(client.left for client in self._connections)
+                return Done(changed=self._stopping)
             case Stats():
                 return store.figures(waiting=False)
             case Rebuild() | Subscribe() | TakeJournal() | HandOver():

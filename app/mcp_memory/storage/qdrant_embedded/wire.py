@@ -43,7 +43,9 @@ class Wire:
 
     async def ask(self, request: Request, seconds: float) -> Response:
         """The engine's answer. Raises ConnectionLostError, and TimeoutError after that many seconds."""
-        if self._lost or self._writer.transport.is_closing():  # uvloop closes a broken one before the listener has heard
+        if (
+            self._lost or self._writer.transport.is_closing()
+        ):  # uvloop closes a broken one before the listener has heard
             raise ConnectionLostError
         self._number += 1
         number = self._number
