@@ -1,0 +1,159 @@
+"""kill -9 on a Qdrant server, or on one node of three, while memories are stored and deleted: nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from pathlib import Path
+
+import pytest
+
+from mcp_memory.domain.errors import StorageError
+from mcp_memory.domain.query import EVERYTHING
+from mcp_memory.storage.base import UpsertMode
+from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
+from mcp_memory.storage.qdrant_server.lifecycle import physical_name
+from mcp_memory.storage.qdrant_server.options import ServerOptions
+from qdrant_server import QdrantServer, cluster, own_server, wait_for_peers, wait_for_replicas
+from storage_samples import MODEL, memory
+
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+
+class Writer:
+    """Stores and deletes one memory after another, and keeps account of what was acknowledged."""
+
+    def __init__(self, storage: QdrantServerStorage, seed: int) -> None:
+        self._storage = storage
+        self._draw = random.Random(seed)
+        self._number = 0
+        self.present: set[str] = set()
+        self.absent: set[str] = set()
+        self.unsure: set[str] = set()
+        self.failed = 0
+        self.stored = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            if self.present and self._draw.random() < 0.2:
+                await self._delete(self._draw.choice(sorted(self.present)))
+            else:
+                await self._store()
+
+    async def _store(self) -> None:
+        self._number += 1
+        item = memory(f"memory {self._number}")
+        hash_ = item.memory.content_hash
+        try:
+            await self._storage.upsert([item], mode=UpsertMode.INSERT)
+        except StorageError:
+            self.failed += 1
+            self.unsure.add(hash_)
+        else:
+            self.present.add(hash_)
+            self.stored.set()
+
+    async def _delete(self, hash_: str) -> None:
+        self.present.discard(hash_)
+        try:
+            await self._storage.delete([hash_])
+        except StorageError:
+            self.failed += 1
+            self.unsure.add(hash_)
+        else:
+            self.absent.add(hash_)
+
+    async def check(self) -> None:
+        """Every acknowledged memory is there and whole, none that was deleted, and nothing else but what nobody promised."""
+        hashes = sorted(self.present | self.absent | self.unsure)
+        found = await self._storage.get_embedded(hashes)
+        assert self.present <= found.keys()
+        assert not self.absent & found.keys()
+        assert await self._storage.count(EVERYTHING) == len(found)
+        for hash_ in self.present:
+            expected = memory(found[hash_].memory.content)
+            assert found[hash_].memory.content_hash == hash_ == expected.memory.content_hash
+            assert float(found[hash_].vector @ expected.vector) > 0.9999
+
+
+async def until_some_more(writer: Writer, count: int) -> None:
+    """Until so many more memories were acknowledged: kills fall between writes that really happen."""
+    target = len(writer.present) + count
+    async with asyncio.timeout(120):
+        while len(writer.present) < target:
+            writer.stored.clear()
+            await writer.stored.wait()
+
+
+async def test_a_server_killed_in_mid_write_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    with own_server(tmp_path / "qdrant") as server:
+        storage = QdrantServerStorage(ServerOptions((server.url,), MODEL, retry_seconds=0.5))
+        await storage.initialize()
+        writer, stop = Writer(storage, seed=1), asyncio.Event()
+        task = asyncio.create_task(writer.run(stop))
+        for _ in range(8):
+            await until_some_more(writer, 30)
+            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.start)
+        await until_some_more(writer, 30)
+        stop.set()
+        await task
+        await writer.check()
+        await storage.close()
+
+
+async def test_a_restart_is_bridged_by_trying_again(tmp_path: Path) -> None:
+    with own_server(tmp_path / "qdrant") as server:
+        storage = QdrantServerStorage(ServerOptions((server.url,), MODEL, timeout=60.0, retry_seconds=60.0))
+        await storage.initialize()
+        writer, stop = Writer(storage, seed=2), asyncio.Event()
+        task = asyncio.create_task(writer.run(stop))
+        for end in (server.stop, server.kill):
+            await until_some_more(writer, 20)
+            await asyncio.to_thread(end)
+            await asyncio.to_thread(server.start)
+        await until_some_more(writer, 20)
+        stop.set()
+        await task
+        assert writer.failed == 0
+        await writer.check()
+        await storage.close()
+
+
+async def kill_each_node(servers: list[QdrantServer], writer: Writer) -> None:
+    """One node after the other killed under load and brought back; the next only when every replica is Active again."""
+    collection = physical_name("memories", MODEL)
+    for victim in servers:
+        other = next(server for server in servers if server is not victim)
+        await until_some_more(writer, 30)
+        await asyncio.to_thread(victim.kill)
+        await until_some_more(writer, 30)
+        await asyncio.to_thread(victim.start)
+        await asyncio.to_thread(wait_for_peers, servers)
+        await asyncio.to_thread(wait_for_replicas, other, collection)
+
+
+async def test_any_node_of_three_may_be_killed_and_reads_and_writes_go_on(tmp_path: Path) -> None:
+    with cluster(tmp_path) as servers:
+        options = ServerOptions(
+            tuple(server.url for server in servers),
+            MODEL,
+            timeout=20.0,
+            shard_number=3,
+            replication_factor=2,
+            write_consistency_factor=1,
+        )
+        storage = QdrantServerStorage(options)
+        await storage.initialize()
+        await asyncio.to_thread(wait_for_replicas, servers[0], physical_name("memories", MODEL))
+        writer, stop = Writer(storage, seed=3), asyncio.Event()
+        task = asyncio.create_task(writer.run(stop))
+        try:
+            await kill_each_node(servers, writer)
+        finally:
+            stop.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await writer.check()
+        await storage.close()
