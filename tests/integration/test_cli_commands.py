@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from mcp_memory.cli.app import run
+from mcp_memory.cli.app import run as run_typer
+from mcp_memory.cli.exits import ending_in_words
 from mcp_memory.domain.memory import content_hash
 
 OWNER = Path(__file__).with_name("reference_owner.py")
@@ -60,7 +61,7 @@ def memory(base: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFix
         capfd.readouterr()
         code = 0
         try:
-            run()
+            ending_in_words(run_typer)
         except SystemExit as end:
             code = int(end.code or 0)
         captured = capfd.readouterr()

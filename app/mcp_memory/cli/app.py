@@ -1,15 +1,12 @@
-"""The `memory` command: its subcommands, and how it ends."""
+"""The `memory` command and its subcommands."""
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import Annotated
 
 import typer
 
 from mcp_memory import __version__
-from mcp_memory.cli import exits
 from mcp_memory.cli.doctor import doctor
 from mcp_memory.cli.find import list_memories, search
 from mcp_memory.cli.forget import delete
@@ -18,7 +15,6 @@ from mcp_memory.cli.serve import healthcheck, mcp, owner, server
 from mcp_memory.cli.statistics import optimize, stats, tags
 from mcp_memory.cli.store import store
 from mcp_memory.cli.transfer import export, import_
-from mcp_memory.domain.errors import MemoryServiceError
 
 app = typer.Typer(
     name="memory",
@@ -55,16 +51,5 @@ def memory(
 
 
 def run() -> None:
-    """Run the command line; errors that we expect end it with a message and one of the documented exit codes."""
-    as_json = "--json" in sys.argv[1:]
-    try:
-        app(prog_name="memory")
-    except MemoryServiceError as error:
-        exits.end_with(error, as_json=as_json)
-    except BrokenPipeError:
-        # `memory list | head`: the reader has what it wanted. Python would complain once more when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(exits.OK)
-    except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
-        sys.exit(130)
+    """Run the command line."""
+    app(prog_name="memory")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Callable
 
 
 def main() -> None:
@@ -26,9 +27,11 @@ def main() -> None:
             if serve_stdio():
                 return
             print("stdin was closed without a message: serving HTTP.", file=sys.stderr)
-            _typer()
+            _run(_serve)
+        case ["server"] | ["server", "--http"]:
+            _run(_serve)
         case _:
-            _typer()
+            _run(_typer)
 
 
 def stdio() -> None:
@@ -52,6 +55,19 @@ def _is_pipe(fd: int) -> bool:
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+def _run(command: Callable[[], None]) -> None:
+    from mcp_memory.cli.exits import ending_in_words  # noqa: PLC0415
+
+    ending_in_words(command)
+
+
+def _serve() -> None:
+    """A server without options: its master process lives long, and does without Typer and Rich."""
+    from mcp_memory.cli.foreground import serve  # noqa: PLC0415
+
+    sys.exit(serve({}))
 
 
 def _typer() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Callable
 from typing import NoReturn
 
 from mcp_memory.domain.errors import (
@@ -58,3 +60,19 @@ def end_with(error: MemoryServiceError, *, as_json: bool = False) -> NoReturn:
         print(json.dumps({"error": {"code": error.code, "message": error.message}}))
     print(words(error), file=sys.stderr)
     sys.exit(exit_code(error))
+
+
+def ending_in_words(run: Callable[[], None]) -> None:
+    """Run a command; errors that we expect end it with a message and one of the documented exit codes."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        run()
+    except MemoryServiceError as error:
+        end_with(error, as_json=as_json)
+    except BrokenPipeError:
+        # `memory list | head`: the reader has what it wanted. Python would complain once more when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(OK)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        sys.exit(130)
