@@ -16,7 +16,7 @@ from mcp_memory.embedding.encoder import UnsupportedModelError, read_encoder, re
 from mcp_memory.embedding.models import Prompts
 from mcp_memory.embedding.options import EmbeddingOptions
 from mcp_memory.embedding.safetensors import read_safetensors
-from mcp_memory.embedding.select import build_provider
+from mcp_memory.embedding.select import build_embedder, build_provider
 from mcp_memory.embedding.windows import plain_tokenizer
 from tiny_model import LAYERS, tiny_tensors, write_safetensors, write_tiny_model
 
@@ -86,6 +86,27 @@ def test_query_and_document_prompts_are_put_before_the_texts(tmp_path: Path) -> 
     for kind, prompt in ((TextKind.QUERY, "query: "), (TextKind.DOCUMENT, "passage: ")):
         assert np.allclose(e5.embed(["cat"], kind), plain.embed([prompt + "cat"], kind), atol=1e-6)
     assert e5.identity.fingerprint != plain.identity.fingerprint
+
+
+def test_a_text_longer_than_the_model_can_read_is_an_error_in_words(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Only a caller that goes round the windows gets here."""
+    folder = write_tiny_model(tmp_path / "model")
+    provider = build_provider(EmbeddingOptions("tiny", model_path=folder, cache_dir=tmp_path / "cache", threads=1))
+    with pytest.raises(EmbeddingError, match="ONNX Runtime failed on the model tiny"):
+        provider.embed(["cat " * 100], TextKind.DOCUMENT)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.anyio
+async def test_even_a_small_window_is_never_exceeded(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "model", window=8)
+    embedder = build_embedder(EmbeddingOptions("tiny", model_path=folder, cache_dir=tmp_path / "cache", threads=1))
+    text = "the cat sat on the mat on the dog"
+    long, first, second = await embedder.embed_documents([text, "the cat sat on the mat", "on the dog"])
+    assert np.allclose(long, (first + second) / np.linalg.norm(first + second), atol=1e-6)
+    await embedder.close()
 
 
 def test_a_model_that_gives_nan_is_an_error_not_a_vector(tmp_path: Path) -> None:
