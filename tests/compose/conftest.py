@@ -1,0 +1,58 @@
+"""Installations that a test starts, and their logs where it failed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from project import Project, Start
+
+from engine import NOT_ASKED, docker, required
+
+HERE = Path(__file__).parent
+QDRANT_IMAGE = "qdrant/qdrant:v1.19.0-unprivileged"
+OUTCOME = pytest.StashKey[pytest.CollectReport | pytest.TestReport]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One line for all that isn't asked for; the files themselves can be read wherever compose is."""
+    if not os.environ.get("TEST_IMAGE"):
+        for item in items:
+            if item.path.is_relative_to(HERE) and item.path.name != "test_compose_files.py":
+                item.add_marker(pytest.mark.skip(reason=NOT_ASKED))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report = yield
+    if report.when == "call":
+        item.stash[OUTCOME] = report
+    return report
+
+
+@pytest.fixture(scope="session")
+def qdrant_image() -> str:
+    if not docker("image", "ls", "--quiet", QDRANT_IMAGE, check=False).strip():
+        pytest.skip(f"the image {QDRANT_IMAGE} is not there: docker pull {QDRANT_IMAGE}")
+    return QDRANT_IMAGE
+
+
+@pytest.fixture
+def start(request: pytest.FixtureRequest) -> Iterator[Start]:
+    """Makes installations of the image under test: `start("compose.yaml", MCP_TIMEZONE="UTC")`."""
+    image = required("TEST_IMAGE")
+    proxy = os.environ.get("TEST_PROXY_IMAGE", "mcp-memory-proxy:local")
+    projects: list[Project] = []
+
+    def make(*files: str, **settings: str) -> Project:
+        projects.append(Project(files, image, proxy, settings=settings))
+        return projects[-1]
+
+    yield make
+    report = request.node.stash.get(OUTCOME, None)
+    for project in projects:
+        if report is not None and report.failed:
+            print(f"--- {project.name}\n{project.logs()}")
+        project.remove()

@@ -1,0 +1,143 @@
+"""compose.yaml: the service and a real Qdrant, closed to everybody else."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+from project import Project, Start
+
+from engine import docker
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("qdrant_image")]
+
+SERVER = "compose.yaml"
+
+
+def test_up_ends_with_everything_healthy_and_memories_survive_down_and_up(start: Start) -> None:
+    project = start(SERVER)
+    project.up()
+    states = project.states()
+    assert {name: states[name]["Health"] for name in ("qdrant", "memory")} == {"qdrant": "healthy", "memory": "healthy"}
+    key = project.key()
+    with project.client(key) as http:
+        health = http.get("/api/health").json()
+        assert health["status"] == "ok"
+        stored = http.post("/api/memories", json={"content": "Bob bought an electric car"}).json()
+    assert "collections" in project.execute("qdrant", "ls", "/qdrant/storage/private/data")
+    project.down()
+    project.up()
+    assert project.key() == key
+    with project.client(key) as http:
+        assert http.get(f"/api/memories/{stored['content_hash']}").json()["content"] == "Bob bought an electric car"
+
+
+def test_installations_have_keys_of_their_own_for_their_user_alone(start: Start) -> None:
+    keys = []
+    for project in (start(SERVER), start(SERVER)):
+        project.up("qdrant")
+        keys += project.in_volume("keys", "cat /v/api-key /v/qdrant-api-key /v/metrics-key").split()
+        modes = project.in_volume("keys", "stat -c '%a %u' /v /v/api-key /v/qdrant-api-key /v/metrics-key").splitlines()
+        assert modes == ["700 1000", "600 1000", "600 1000", "600 1000"]
+    assert len(set(keys)) == 6
+    assert min(map(len, keys)) >= 43
+
+
+def test_metrics_key_can_be_read_by_prometheus_s_group_and_opens_metrics_alone(start: Start) -> None:
+    project = start(SERVER)
+    project.up()
+    assert project.in_volume("metrics-key", "stat -c '%a %u:%g' /v /v/metrics-key").splitlines() == [
+        "750 1000:65534",
+        "640 1000:65534",
+    ]
+    metrics_key = project.in_volume("metrics-key", "cat /v/metrics-key").strip()
+    with project.client(metrics_key) as http:
+        assert http.get("/metrics").status_code == 200
+        assert http.get("/api/memories").status_code == 401
+
+
+def test_qdrant_cannot_be_reached_from_outside_its_network(start: Start) -> None:
+    project = start(SERVER)
+    project.up("qdrant")
+    assert not project.states()["qdrant"]["Publishers"]
+    asked = (
+        "import urllib.request, urllib.error\n"
+        "try: print(urllib.request.urlopen('http://qdrant:6333/collections', timeout=5).status)\n"
+        "except urllib.error.HTTPError as error: print(error.code)"
+    )
+    project.up()
+    assert project.execute("memory", "/usr/bin/python3", "-c", asked).strip() == "401"
+
+
+LOST = {
+    "missing": "rm /v/qdrant.yaml",
+    "unreadable": "chmod 000 /v/qdrant.yaml",
+    "empty": "sed -i 's/api_key: .*/api_key: \"\"/' /v/qdrant.yaml",
+}
+
+
+@pytest.mark.parametrize("state", LOST)
+def test_qdrant_whose_key_got_lost_is_never_called_healthy(start: Start, state: str) -> None:
+    project = start(SERVER)
+    project.up("qdrant")
+    project.run("rm", "--stop", "--force", "qdrant")
+    project.in_volume("qdrant-config", LOST[state])
+    project.run("up", "--no-build", "--detach", "--no-deps", "qdrant")
+    _wait_until_seen_open(project)
+    assert project.states()["qdrant"]["Health"] != "healthy"
+
+
+def _wait_until_seen_open(project: Project) -> None:
+    """The health check has found, twice, that Qdrant answers without a key."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        state = json.loads(docker("inspect", f"{project.name}-qdrant-1"))[0]["State"]
+        seen = [check["Output"].strip() for check in state["Health"]["Log"] or []]
+        if seen.count("ready: 200, without a key: 200") >= 2:
+            return
+        time.sleep(0.2)
+    pytest.fail(f"Qdrant was never seen open: {seen}\n{project.logs()}")
+
+
+def test_service_with_a_wrong_key_for_qdrant_does_not_start_and_says_why(start: Start) -> None:
+    project = start(SERVER)
+    project.up("qdrant")
+    project.in_volume("keys", "echo not-the-key >/v/qdrant-api-key")
+    project.run("up", "--no-build", "--detach", "--no-deps", "memory")
+    done = project.run("up", "--no-build", "--no-deps", "--wait", "--wait-timeout", "20", "memory", check=False)
+    assert done.returncode != 0
+    assert "key" in project.logs("memory").lower()
+    assert "not-the-key" not in project.logs("memory")
+
+
+def test_keys_of_the_env_file_are_used(start: Start) -> None:
+    project = start(SERVER, MCP_API_KEY="clients-key-from-env-file", QDRANT_API_KEY="qdrant-key-from-env-file")
+    project.up()
+    with project.client("clients-key-from-env-file") as http:
+        assert http.get("/api/memories").status_code == 200
+    assert "qdrant-key-from-env-file" in project.in_volume("qdrant-config", "cat /v/qdrant.yaml")
+
+
+def test_volume_that_root_wrote_is_refused_and_readable_after_the_documented_command(start: Start) -> None:
+    project = start(SERVER)
+    project.up()
+    with project.client() as http:
+        stored = http.post("/api/memories", json={"content": "Root wrote this"}).json()
+    project.down()
+    # As the image that runs as root leaves its volume: at the top, and root's.
+    project.in_volume(
+        "qdrant-storage",
+        "mv /v/private/data/* /v/ && mv /v/private/snapshots /v/ && rm -r /v/private && chown -R 0:0 /v && chmod 755 /v",
+    )
+    done = project.up(check=False)
+    assert done.returncode != 0
+    log = project.logs("init")
+    assert "docker compose --profile adopt run --rm adopt" in log
+    assert "Traceback" not in log
+
+    project.run("down")
+    project.run("--profile", "adopt", "run", "--rm", "adopt")
+    project.up()
+    with project.client() as http:
+        assert http.get(f"/api/memories/{stored['content_hash']}").json()["content"] == "Root wrote this"
