@@ -58,10 +58,11 @@ def server_over_grpc(path: Path) -> BaseStorage:
     )
 
 
-def three_nodes(path: Path) -> BaseStorage:
+def three_nodes(path: Path, shards: int = 1) -> BaseStorage:
+    """One shard with a replica on each of two nodes: with more shards each counts words for itself, so that BM25 differs."""
     urls = tuple(one.url for one in nodes())
     options = ServerOptions(
-        urls, MODEL, alias=alias(path), shard_number=3, replication_factor=2, write_consistency_factor=1
+        urls, MODEL, alias=alias(path), shard_number=shards, replication_factor=2, write_consistency_factor=1
     )
     return QdrantServerStorage(options)
 

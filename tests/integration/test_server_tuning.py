@@ -1,0 +1,107 @@
+"""What a server collection does by itself as it grows, and quantization switched on memories that are there."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mcp_memory.domain.memory import EmbeddedMemory
+from mcp_memory.domain.query import SearchMode, SearchQuery
+from mcp_memory.storage.base import Quantizable
+from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
+from mcp_memory.storage.qdrant_server.options import ServerOptions
+from mcp_memory.storage.qdrant_server.tuning import hnsw_m, indexing_kilobytes
+from qdrant_backends import alias, forget, server_url
+from storage_samples import MODEL, memory, vector
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def storage(tmp_path: Path, anyio_backend: str) -> AsyncIterator[QdrantServerStorage]:
+    storage = QdrantServerStorage(ServerOptions((server_url(),), MODEL, alias=alias(tmp_path), timeout=30.0))
+    await storage.initialize()
+    yield storage
+    await storage.close()
+    await forget(storage)
+
+
+def numbered(start: int, end: int) -> list[EmbeddedMemory]:
+    return [memory(f"memory {number}", seed=number) for number in range(start, end)]
+
+
+async def recall(storage: QdrantServerStorage, queries: int = 30) -> float:
+    """Share of the ten nearest that a search finds."""
+    hit = 0
+    for number in range(queries):
+        query = SearchQuery(SearchMode.SEMANTIC, None, vector(10_000_000 + number), limit=10)
+        truth = {found.memory.id for found in await storage.search(replace(query, exact_scan=True))}
+        hit += len(truth & {found.memory.id for found in await storage.search(query)})
+    return hit / (10 * queries)
+
+
+@pytest.mark.parametrize(
+    ("memories", "m"), [(0, 16), (9_999, 16), (10_000, 24), (99_999, 24), (100_000, 32), (1_000_000, 48)]
+)
+def test_the_graph_grows_with_the_tiers_of_the_guide(memories: int, m: int) -> None:
+    assert hnsw_m(memories) == m
+
+
+def test_indexing_begins_at_twenty_thousand_vectors_over_all_segments() -> None:
+    assert indexing_kilobytes(384, shards=1) * 2 * 1024 == 20_000 * 384 * 4
+
+
+async def test_a_new_collection_needs_no_index_and_says_so(storage: QdrantServerStorage) -> None:
+    await storage.upsert(numbered(0, 50))
+    stats = await storage.stats()
+    assert (stats.vectors_count, stats.indexed_vectors_count, stats.details["index"]) == (50, 50, "flat")
+    assert stats.disk_data_size > 0
+    assert stats.ram_data_size > 0
+
+
+@pytest.mark.slow
+async def test_indexing_begins_after_twenty_thousand_memories(storage: QdrantServerStorage) -> None:
+    await storage.upsert(numbered(0, 19_000))
+    await storage.optimize()
+    before = await storage.stats()
+    assert (before.details["index"], before.indexed_vectors_count) == ("flat", 19_000)
+
+    await storage.upsert(numbered(19_000, 22_500))
+    await storage.optimize()
+    after = await storage.stats()
+    assert after.details["index"] == "hnsw"
+    assert after.details["hnsw_m"] == 24
+    assert after.vectors_count == after.indexed_vectors_count == 22_500
+    assert await recall(storage) >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["binary", "int8", "turbo4"])
+async def test_quantization_is_switched_on_and_off_on_live_data(storage: QdrantServerStorage, kind: str) -> None:
+    assert isinstance(storage, Quantizable)
+    await storage.upsert(numbered(0, 3_000))
+    await storage.set_quantization(kind)
+    stats = await storage.stats()
+    assert stats.details["quantization"] == kind
+    assert stats.details["oversampling"] >= 4.0
+    assert await recall(storage) >= 0.9
+
+    await storage.set_quantization(None)
+    assert (await storage.stats()).details["quantization"] is None
+    assert await recall(storage) == 1.0
+
+
+@pytest.mark.slow
+async def test_quantization_follows_the_settings_at_the_next_start(storage: QdrantServerStorage) -> None:
+    await storage.upsert(numbered(0, 200))
+    again = QdrantServerStorage(replace(storage.options, quantization=True))
+    await again.initialize()
+    assert (await again.stats()).details["quantization"] == "binary"
+    query = SearchQuery(SearchMode.SEMANTIC, None, vector(3), limit=1)
+    exact = replace(query, exact_scan=True)
+    assert np.isclose((await again.search(query))[0].score, (await again.search(exact))[0].score)
+    await again.close()
