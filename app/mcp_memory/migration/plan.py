@@ -1,0 +1,110 @@
+"""What a migration is asked to do, and whether that can be done without losing or mixing anything."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+
+from mcp_memory.embedding.base import Embedder
+from mcp_memory.migration.errors import MigrationRefusedError
+from mcp_memory.migration.sources.base import Source, SourceReport
+from mcp_memory.migration.target import Target
+from mcp_memory.migration.validation import cosine
+
+SAMPLE = 16
+SAMPLE_READ = 500
+SAMPLE_CHARACTERS = 400
+"""Short enough to be one window for every model, and whole for the original, which embeds the first 128 tokens."""
+SAME_MODEL = 0.95
+"""Cosine of a stored vector and one made now, from which both come of one model: 1.0000 where they do, far below where not."""
+
+
+class Validation(Enum):
+    DURING = "during"
+    """After each batch, all of it."""
+    SAMPLE = "sample"
+    """At the end, some."""
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationOptions:
+    checkpoint: Path
+    batch_size: int = 100
+    validation: Validation = Validation.DURING
+    sample_size: int = 0
+    resume: bool = False
+    merge: bool = False
+    """Add to a target that holds other memories; those that it has are kept as they are."""
+    reembed: bool = False
+    """Leave the source's vectors and embed every text anew."""
+
+
+def check_places(source: Path, address: str) -> None:
+    """Raises MigrationRefusedError where source and target are one place, or one lies inside the other."""
+    if "://" in address:
+        return
+    one, other = Path(os.path.realpath(source)), Path(os.path.realpath(address))
+    if one == other or one in other.parents or (one.is_dir() and other in one.parents) or other in one.parents:
+        raise MigrationRefusedError(
+            f"The source {source} and the target {address} are the same place, or one lies in the other.\n"
+            "Name another folder for the target (--target), and set MCP_QDRANT_STORAGE_PATH to it afterwards."
+        )
+
+
+async def check_model(source: Source, report: SourceReport, target: Target, embedder: Embedder) -> None:
+    """Raises MigrationRefusedError, naming the choices, where the source's vectors aren't of the target's model.
+
+    What the source records decides; where it records nothing, as the original does, some of its texts are embedded and compared.
+    """
+    ours = target.model
+    if report.dimensions is None:
+        return  # no vector to mix up: everything is embedded
+    theirs = report.model or "the model that made them"
+    if report.dimensions != ours.dimensions:
+        raise _other_model(report, theirs, f"{report.dimensions} dimensions", target)
+    if report.model is not None:
+        if _short(report.model) != _short(ours.name):
+            raise _other_model(report, theirs, f"the model {report.model}", target)
+        return
+    near = await _sampled_cosine(source, embedder)
+    if near is not None and near < SAME_MODEL:
+        raise _other_model(
+            report,
+            "the model that made them",
+            f"another model (cosine {near:.2f} with {ours.name} over a sample)",
+            target,
+        )
+
+
+def _other_model(report: SourceReport, theirs: str, what: str, target: Target) -> MigrationRefusedError:
+    return MigrationRefusedError(
+        f"The vectors of {report.path} are of {what}; the target takes those of {target.model.name} "
+        f"({target.model.dimensions} dimensions).\n"
+        "Either embed the texts anew on the way:\n"
+        "  --reembed\n"
+        f"or stop here, set MCP_EMBEDDING_MODEL to {theirs}, and run this again."
+    )
+
+
+async def _sampled_cosine(source: Source, embedder: Embedder) -> float | None:
+    """The median over some short texts; None where there are none with a vector."""
+    first = next(source.read(batch_size=SAMPLE_READ), None)
+    sample = [
+        (item.memory.content, item.vector)
+        for item in (first.memories if first else ())
+        if item.vector is not None and len(item.memory.content) <= SAMPLE_CHARACTERS
+    ][:SAMPLE]
+    if not sample:
+        return None
+    now = await embedder.embed_documents([content for content, _ in sample])
+    return float(np.median([cosine(stored, made) for (_, stored), made in zip(sample, now, strict=True)]))
+
+
+def _short(model: str) -> str:
+    """`sentence-transformers/all-MiniLM-L6-v2` and `all-MiniLM-L6-v2` are one model."""
+    return model.strip().rsplit("/", 1)[-1].lower()

@@ -1,0 +1,112 @@
+"""One batch from source to target: embed what needs it, store durably, report what failed by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from mcp_memory.domain.errors import (
+    DimensionMismatchError,
+    EmbeddingError,
+    InvalidInputError,
+    StorageError,
+    StorageFullError,
+    StorageLockedError,
+    StorageUnavailableError,
+)
+from mcp_memory.domain.memory import EmbeddedMemory
+from mcp_memory.embedding.base import Embedder
+from mcp_memory.migration.progress import Progress, Step
+from mcp_memory.migration.sources.base import SourceMemory
+from mcp_memory.migration.validation import Failure
+from mcp_memory.storage.base import BaseStorage, UpsertMode, UpsertOutcome
+
+_ENDS_THE_RUN = (StorageUnavailableError, StorageFullError, StorageLockedError, DimensionMismatchError)
+"""The next memory would fail as this one did."""
+
+
+@dataclass(slots=True)
+class Moved:
+    """What became of a batch."""
+
+    stored: list[EmbeddedMemory] = field(default_factory=list)
+    existed: list[EmbeddedMemory] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    reembedded: int = 0
+
+
+async def move(
+    items: Sequence[SourceMemory],
+    storage: BaseStorage,
+    embedder: Embedder,
+    progress: Progress,
+    *,
+    reembed: bool,
+    mode: UpsertMode = UpsertMode.INSERT,
+) -> Moved:
+    """Durable when it returns. Raises what would fail every other memory too: target gone or full, model failing altogether."""
+    moved = Moved()
+    progress.step(Step.EMBED)
+    ready = await _embedded(items, embedder, moved, reembed=reembed)
+    progress.step(Step.STORE)
+    if ready:
+        await _store(ready, storage, moved, mode)
+    return moved
+
+
+async def _embedded(
+    items: Sequence[SourceMemory], embedder: Embedder, moved: Moved, *, reembed: bool
+) -> list[EmbeddedMemory]:
+    """In the order of the source, with unit vectors."""
+    dimensions = embedder.identity.dimensions
+    vectors = {
+        index: item.vector / np.linalg.norm(item.vector)
+        for index, item in enumerate(items)
+        if item.vector is not None and not reembed and item.vector.shape == (dimensions,)
+    }
+    missing = [index for index in range(len(items)) if index not in vectors]
+    if missing:
+        texts = [items[index].memory.content for index in missing]
+        try:
+            found = dict(zip(missing, await embedder.embed_documents(texts), strict=True))
+        except EmbeddingError:
+            found = await _one_by_one(missing, items, embedder, moved)
+        moved.reembedded += len(found)
+        vectors |= found
+    return [EmbeddedMemory(items[index].memory, vectors[index].astype(np.float32)) for index in sorted(vectors)]
+
+
+async def _one_by_one(
+    missing: Sequence[int], items: Sequence[SourceMemory], embedder: Embedder, moved: Moved
+) -> dict[int, np.ndarray]:
+    """One text may be what the model or endpoint can't take; where all fail, it is the model or endpoint that does."""
+    found = {}
+    for index in missing:
+        memory = items[index].memory
+        try:
+            found[index] = (await embedder.embed_documents([memory.content]))[0]
+        except EmbeddingError as error:
+            if not found and len(moved.failures) >= 2:
+                raise
+            moved.failures.append(Failure(memory.content_hash, "embed", "embedding", "", error.message))
+    if not found and len(missing) > 1:
+        raise EmbeddingError(moved.failures[-1].found)
+    return found
+
+
+async def _store(ready: Sequence[EmbeddedMemory], storage: BaseStorage, moved: Moved, mode: UpsertMode) -> None:
+    try:
+        outcomes = await storage.upsert(ready, mode=mode)
+    except _ENDS_THE_RUN:
+        raise
+    except (StorageError, InvalidInputError) as error:
+        if len(ready) == 1:
+            moved.failures.append(Failure(ready[0].memory.content_hash, "store", "memory", "", error.message))
+            return
+        for item in ready:
+            await _store([item], storage, moved, mode)
+        return
+    for item, outcome in zip(ready, outcomes, strict=True):
+        (moved.existed if outcome is UpsertOutcome.EXISTED else moved.stored).append(item)
