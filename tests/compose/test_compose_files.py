@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,15 +27,14 @@ def compose_is_there() -> bool:
     )
 
 
-@pytest.fixture(params=FILES)
-def config(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+@pytest.fixture(scope="module", params=FILES)
+def config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if not compose_is_there():
         pytest.skip("needs the compose plugin of Docker: https://docs.docker.com/compose/install")
-    certificate = tmp_path / "certificate.pem"
+    certificate = tmp_path_factory.mktemp("tls") / "certificate.pem"
     certificate.touch()
-    return Project(
-        FILES[request.param], "memory", settings={"TLS_CERTIFICATE": str(certificate), "GRAFANA_PASSWORD": "given"}
-    ).config()
+    settings = {"TLS_CERTIFICATE": str(certificate), "GRAFANA_PASSWORD": "given"}
+    return Project(FILES[request.param], "memory", settings=settings).config()
 
 
 def test_every_service_is_locked_down_and_bounded(config: dict[str, Any]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from project import Project, Start
@@ -70,34 +72,43 @@ def test_qdrant_cannot_be_reached_from_outside_its_network(start: Start) -> None
     assert project.execute("memory", "/usr/bin/python3", "-c", asked).strip() == "401"
 
 
-LOST = {
-    "missing": "rm /v/qdrant.yaml",
-    "unreadable": "chmod 000 /v/qdrant.yaml",
-    "empty": "sed -i 's/api_key: .*/api_key: \"\"/' /v/qdrant.yaml",
-}
-
-
-@pytest.mark.parametrize("state", LOST)
-def test_qdrant_whose_key_got_lost_is_never_called_healthy(start: Start, state: str) -> None:
+@pytest.mark.parametrize("spoil", ["rm /v/qdrant.yaml", "chmod 000 /v/qdrant.yaml"])
+def test_qdrant_that_cannot_read_its_key_ends_instead_of_opening(start: Start, spoil: str) -> None:
     project = start(SERVER)
+    _start_qdrant_alone(project, spoil)
+    seen = _watch_qdrant(project, lambda container: container["RestartCount"] >= 2)
+    assert seen["State"]["Health"]["Status"] != "healthy"
+    assert not [check for check in seen["State"]["Health"]["Log"] or [] if "ready: 200" in check["Output"]]
+    assert project.in_volume("qdrant-storage", "ls /v").split() == ["private"]
+
+
+def test_qdrant_with_an_empty_key_is_never_called_healthy(start: Start) -> None:
+    project = start(SERVER)
+    _start_qdrant_alone(project, "sed -i 's/api_key: .*/api_key: \"\"/' /v/qdrant.yaml")
+
+    def seen_open_twice(container: dict[str, Any]) -> bool:
+        checks = container["State"]["Health"]["Log"] or []
+        return [check["Output"].strip() for check in checks].count("ready: 200, without a key: 200") >= 2
+
+    assert _watch_qdrant(project, seen_open_twice)["State"]["Health"]["Status"] != "healthy"
+
+
+def _start_qdrant_alone(project: Project, spoil: str) -> None:
+    """After something happened to its file; an ordinary `up` would write it again."""
     project.up("qdrant")
     project.run("rm", "--stop", "--force", "qdrant")
-    project.in_volume("qdrant-config", LOST[state])
+    project.in_volume("qdrant-config", spoil)
     project.run("up", "--no-build", "--detach", "--no-deps", "qdrant")
-    _wait_until_seen_open(project)
-    assert project.states()["qdrant"]["Health"] != "healthy"
 
 
-def _wait_until_seen_open(project: Project) -> None:
-    """The health check has found, twice, that Qdrant answers without a key."""
+def _watch_qdrant(project: Project, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        state = json.loads(docker("inspect", f"{project.name}-qdrant-1"))[0]["State"]
-        seen = [check["Output"].strip() for check in state["Health"]["Log"] or []]
-        if seen.count("ready: 200, without a key: 200") >= 2:
-            return
+        container: dict[str, Any] = json.loads(docker("inspect", f"{project.name}-qdrant-1"))[0]
+        if until(container):
+            return container
         time.sleep(0.2)
-    pytest.fail(f"Qdrant was never seen open: {seen}\n{project.logs()}")
+    pytest.fail(f"not seen within a minute: {container['State']}")
 
 
 def test_service_with_a_wrong_key_for_qdrant_does_not_start_and_says_why(start: Start) -> None:
