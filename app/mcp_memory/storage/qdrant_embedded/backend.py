@@ -210,7 +210,7 @@ class QdrantEmbeddedStorage(BaseStorage):
 
     async def optimize(self) -> OptimizeReport:
         started = time.monotonic()
-        done = await self._client.ask(protocol.Rebuild(), protocol.Done, seconds=24 * 3600.0)
+        done = await self._client.ask(protocol.BuildGeneration(), protocol.Done, seconds=24 * 3600.0)
         return OptimizeReport(changed=done.changed, message=done.message, seconds=time.monotonic() - started)
 
 

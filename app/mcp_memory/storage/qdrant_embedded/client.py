@@ -16,10 +16,9 @@ from mcp_memory.domain.errors import (
     StorageUnavailableError,
 )
 from mcp_memory.storage.qdrant_embedded.address import read_address
-from mcp_memory.storage.qdrant_embedded.engine import EX_TEMPFAIL
 from mcp_memory.storage.qdrant_embedded.failures import to_error
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
-from mcp_memory.storage.qdrant_embedded.launch import describe_end, last_line, start_engine
+from mcp_memory.storage.qdrant_embedded.launch import EX_TEMPFAIL, describe_end, last_line, start_engine
 from mcp_memory.storage.qdrant_embedded.lock import FolderLock, holder
 from mcp_memory.storage.qdrant_embedded.manifest import Model
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
@@ -179,6 +178,9 @@ class EngineClient:
         try:
             response = await wire.ask(hello, self._options.start_timeout)
         except (ConnectionLostError, TimeoutError):
+            await wire.close()
+            return None
+        if isinstance(response, Moved):
             await wire.close()
             return None
         if isinstance(response, Welcome):

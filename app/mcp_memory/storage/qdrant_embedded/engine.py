@@ -7,34 +7,36 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
+import threading
 import time
-from pathlib import Path
-
-import msgspec
 
 from mcp_memory.domain.errors import MemoryServiceError, StorageError
-from mcp_memory.storage.qdrant_embedded.address import default_transport, forget, listen
+from mcp_memory.storage.qdrant_embedded import manifest as manifests
+from mcp_memory.storage.qdrant_embedded.address import Address, default_transport, forget, listen, read_address
+from mcp_memory.storage.qdrant_embedded.collection import Collection
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
+from mcp_memory.storage.qdrant_embedded.launch import EX_TEMPFAIL
 from mcp_memory.storage.qdrant_embedded.lock import FolderLock
-from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
+from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions, decode_options
 from mcp_memory.storage.qdrant_embedded.server import EngineServer
 from mcp_memory.storage.qdrant_embedded.store import OpenStore
 
-EX_TEMPFAIL = 75
 LOCK_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
-def encode_options(options: EmbeddedOptions) -> str:
-    return msgspec.json.encode(options, enc_hook=str).decode()
+def prepare_process() -> None:
+    """Private files, and a log that says when and who."""
+    os.umask(0o077)
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
+    )
 
 
-def decode_options(text: str) -> EmbeddedOptions:
-    return msgspec.json.decode(text, type=EmbeddedOptions, dec_hook=lambda _, value: Path(value))
-
-
-def _wait_for_lock(folder: StorageFolder) -> FolderLock | None:
+def wait_for_lock(folder: StorageFolder) -> FolderLock | None:
     """The folder's lock, also where an engine is just closing; None where it serves on."""
     deadline = time.monotonic() + LOCK_SECONDS
     while (lock := FolderLock.try_acquire(folder.lock)) is None and time.monotonic() < deadline:
@@ -42,15 +44,59 @@ def _wait_for_lock(folder: StorageFolder) -> FolderLock | None:
     return lock
 
 
+def serve_as_successor(
+    options: EmbeddedOptions, collection: Collection, descriptors: list[int], predecessor: socket.socket
+) -> int:
+    """Serve a generation that has just become the current one, with the lock and socket of the engine before."""
+    folder = StorageFolder(options.path)
+    address = read_address(folder)
+    if len(descriptors) == 2 and address is not None:
+        listener = socket.socket(fileno=descriptors[0])
+        lock = FolderLock(folder.lock, descriptors[1])
+        lock.sign()
+    else:
+        predecessor.recv(1)  # its end
+        free = wait_for_lock(folder)
+        if free is None:
+            return EX_TEMPFAIL  # another engine was quicker, and loads this generation
+        lock = free
+        listener, address = listen(folder, options.transport or default_transport())
+    store = OpenStore(options, folder, manifests.read(folder.path), collection)
+    threading.Thread(target=_remove_old, args=(store, predecessor)).start()
+    return _serve(folder, lock, listener, address, store)
+
+
+def _remove_old(store: OpenStore, predecessor: socket.socket) -> None:
+    """Delete the generation before this one as soon as its engine has ended."""
+    with predecessor:
+        while predecessor.recv(4096):
+            pass
+    store.folder.remove_leftovers(store.manifest.generation)
+
+
+def _serve(
+    folder: StorageFolder,
+    lock: FolderLock,
+    listener: socket.socket,
+    address: Address,
+    opened: OpenStore | MemoryServiceError,
+) -> int:
+    server = EngineServer(listener, lock, address.token, opened)
+    server.run()
+    if server.handed_over:
+        return 0  # lock, socket and folder belong to the successor
+    forget(folder, address)
+    if isinstance(opened, OpenStore):
+        opened.close()
+    lock.let_go()
+    return 0
+
+
 def main(arguments: list[str]) -> int:
-    os.umask(0o077)
-    logging.Formatter.converter = time.gmtime
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
-    )
+    prepare_process()
     options = decode_options(arguments[0])
     folder = StorageFolder(options.path)
-    lock = _wait_for_lock(folder)
+    lock = wait_for_lock(folder)
     if lock is None:
         return EX_TEMPFAIL
     listener, address = listen(folder, options.transport or default_transport())
@@ -61,12 +107,7 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # qdrant-edge raises bare Exception; the clients must hear why
         log.exception("can't open %s", options.path)
         opened = StorageError(f"The engine can't open the storage folder {options.path}: {error}")
-    EngineServer(listener, address.token, opened).run()
-    forget(folder, address)
-    if isinstance(opened, OpenStore):
-        opened.close()
-    lock.let_go()
-    return 0
+    return _serve(folder, lock, listener, address, opened)
 
 
 if __name__ == "__main__":

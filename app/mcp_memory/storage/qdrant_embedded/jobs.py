@@ -29,14 +29,15 @@ from mcp_memory.storage.qdrant_embedded.protocol import (
     ListPage,
     Number,
     Ping,
+    ReadRequest,
     Record,
     Records,
-    Request,
     Response,
     Scroll,
     Search,
     Update,
     Upsert,
+    WriteRequest,
 )
 from mcp_memory.storage.qdrant_embedded.search import ranked_search, winners
 
@@ -47,11 +48,8 @@ UPSERT_SLICE = 64
 DELETE_SLICE = 64
 READ_SLICE = 256
 
-Write: TypeAlias = Upsert | Delete | DeleteMatching | Update
-Read: TypeAlias = Get | Search | ListPage | Scroll | Count | Facet | Ping
 
-
-def begin(collection: Collection, request: Write | Read) -> Job:
+def begin(collection: Collection, request: WriteRequest | ReadRequest) -> Job:
     """The job of a request; nothing is done before its first step."""
     match request:
         case Upsert():
@@ -75,7 +73,7 @@ def begin(collection: Collection, request: Write | Read) -> Job:
     return job
 
 
-def _at_once(collection: Collection, request: Request) -> Job:
+def _at_once(collection: Collection, request: WriteRequest | ReadRequest) -> Job:
     """What one short call answers."""
     yield from ()
     match request:

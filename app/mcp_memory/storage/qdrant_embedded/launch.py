@@ -10,13 +10,14 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from mcp_memory.storage.qdrant_embedded.engine import encode_options
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
-from mcp_memory.storage.qdrant_embedded.options import MEGABYTE, EmbeddedOptions
+from mcp_memory.storage.qdrant_embedded.options import MEGABYTE, EmbeddedOptions, encode_options
 
 MODULE = "mcp_memory.storage.qdrant_embedded.engine"
 SECRET_PREFIXES = ("MCP_", "QDRANT_", "OPENAI_")
 LOG_BYTES = MEGABYTE
+EX_TEMPFAIL = 75
+"""The exit code of an engine that found the folder served by another."""
 
 
 def start_process(module: str, arguments: list[str], log: Path) -> subprocess.Popen[bytes]:

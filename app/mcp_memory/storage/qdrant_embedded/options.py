@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import msgspec
+
 from mcp_memory.domain.model import ModelIdentity
 
 MEGABYTE = 1024 * 1024
@@ -39,3 +41,12 @@ class EmbeddedOptions:
     """Seconds that an engine may take to open the folder."""
     request_timeout: float = 60.0
     """Seconds that one request may take before the engine counts as stuck."""
+
+
+def encode_options(options: EmbeddedOptions) -> str:
+    """The options as an argument of the engine's command line; there is no secret among them."""
+    return msgspec.json.encode(options, enc_hook=str).decode()
+
+
+def decode_options(text: str) -> EmbeddedOptions:
+    return msgspec.json.decode(text, type=EmbeddedOptions, dec_hook=lambda _, value: Path(value))

@@ -107,13 +107,8 @@ class Ping(msgspec.Struct, tag=True):
     """A real query, the cheapest there is."""
 
 
-class Rebuild(msgspec.Struct, tag=True):
-    """Build a new generation in the background and switch to it, where it pays or `quantization` asks for another kind.
-
-    Answered when the switch is done, by whichever engine serves then.
-    """
-
-    quantization: str | None = None
+class BuildGeneration(msgspec.Struct, tag=True):
+    """Build a new generation where it pays, and switch to it. Answered when the switch is done, or has failed."""
 
 
 class Leave(msgspec.Struct, tag=True):
@@ -121,7 +116,9 @@ class Leave(msgspec.Struct, tag=True):
 
 
 class Subscribe(msgspec.Struct, tag=True):
-    """A builder's first word: write down the ids of everything that changes from now on."""
+    """A builder's first word on a connection: it builds this generation. From the first time on, changes are written down."""
+
+    generation: int
 
 
 class TakeJournal(msgspec.Struct, tag=True):
@@ -131,33 +128,18 @@ class TakeJournal(msgspec.Struct, tag=True):
 
 
 class HandOver(msgspec.Struct, tag=True):
-    """The new generation holds everything: switch the manifest to it and pass lock and socket on."""
+    """The new generation holds everything, `count` memories: switch the manifest to it and pass lock and socket on."""
 
     generation: int
+    count: int
     quantization: Quantization
     graph: Graph | None
 
 
-Request: TypeAlias = (
-    Hello
-    | Upsert
-    | Get
-    | Delete
-    | DeleteMatching
-    | Update
-    | Search
-    | ListPage
-    | Scroll
-    | Count
-    | Facet
-    | Stats
-    | Ping
-    | Rebuild
-    | Leave
-    | Subscribe
-    | TakeJournal
-    | HandOver
-)
+WriteRequest: TypeAlias = Upsert | Delete | DeleteMatching | Update
+ReadRequest: TypeAlias = Get | Search | ListPage | Scroll | Count | Facet | Ping
+BuilderRequest: TypeAlias = Subscribe | TakeJournal | HandOver
+Request: TypeAlias = WriteRequest | ReadRequest | BuilderRequest | Hello | Stats | BuildGeneration | Leave
 
 
 class Welcome(msgspec.Struct, tag=True):
@@ -205,7 +187,10 @@ class Figures(msgspec.Struct, tag=True):
 
 
 class Ids(msgspec.Struct, tag=True):
+    """What changed. `settled`: no write is under way, and none begins, so that this is all."""
+
     ids: list[str]
+    settled: bool
 
 
 class Done(msgspec.Struct, tag=True):

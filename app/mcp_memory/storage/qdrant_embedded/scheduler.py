@@ -32,6 +32,7 @@ class Pending:
     connection: Connection
     number: int
     job: Job
+    begun: bool = False
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class Scheduler:
     writes: deque[Pending] = field(default_factory=deque)
     committing: list[Finished] = field(default_factory=list)
     held: bool = False
-    """Writes wait (a new generation is about to take over); reads go on."""
+    """No further write begins (a new generation is about to take over); those under way and reads go on."""
 
     @property
     def size(self) -> int:
@@ -61,12 +62,17 @@ class Scheduler:
     @property
     def idle(self) -> bool:
         """Nothing can be done now."""
-        return not self.reads and not self.committing and (self.held or not self.writes)
+        return not self.reads and not self.committing and (self.settled or not self.writes)
+
+    @property
+    def settled(self) -> bool:
+        """Nothing is being written, and no write begins."""
+        return self.held and not any(item.begun for item in self.writes)
 
     def turn(self) -> None:
         """Some reads, some writes, and a commit where it is due: some 30 ms and a flush at most."""
         self._run_reads()
-        if not self.held:
+        if not self.settled:
             self._run_writes()
         self._commit_when_due()
 
@@ -95,6 +101,11 @@ class Scheduler:
         deadline = time.monotonic() + WRITE_BUDGET
         while self.writes and time.monotonic() < deadline and self.store.collection.unflushed < FLUSH_POINTS:
             item = self.writes.popleft()
+            if self.held and not item.begun:
+                self.writes.append(item)
+                if self.settled:
+                    return
+                continue
             response = self._step(item)
             if response is None:
                 self.writes.append(item)
@@ -107,10 +118,17 @@ class Scheduler:
             item = self.writes.popleft()
             item.connection.answer(item.number, response)
 
+    def refuse_all(self, response: Response) -> None:
+        """Answer everything that waits, reads too."""
+        self.refuse_writes(response)
+        while self.reads:
+            item = self.reads.popleft()
+            item.connection.answer(item.number, response)
+
     def _commit_when_due(self) -> None:
         collection = self.store.collection
         waited = bool(self.committing) and time.monotonic() - self.committing[0].since >= COMMIT_AFTER
-        if not self.writes or self.held or waited or collection.unflushed >= FLUSH_POINTS:
+        if not self.writes or self.settled or waited or collection.unflushed >= FLUSH_POINTS:
             self.commit()
 
     def commit(self) -> None:
@@ -123,6 +141,7 @@ class Scheduler:
 
     def _step(self, item: Pending) -> Response | None:
         """One slice; the answer when the job has ended."""
+        item.begun = True
         try:
             next(item.job)
         except StopIteration as end:

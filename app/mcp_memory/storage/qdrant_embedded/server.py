@@ -13,15 +13,18 @@ from mcp_memory.domain.errors import MemoryServiceError, ModelChangedError, Stor
 from mcp_memory.storage.qdrant_embedded.failures import to_failure
 from mcp_memory.storage.qdrant_embedded.framing import Connection, ProtocolError
 from mcp_memory.storage.qdrant_embedded.jobs import begin
+from mcp_memory.storage.qdrant_embedded.lock import FolderLock
 from mcp_memory.storage.qdrant_embedded.protocol import (
     VERSION,
+    BuilderRequest,
+    BuildGeneration,
     Delete,
     DeleteMatching,
     Done,
     HandOver,
     Hello,
     Leave,
-    Rebuild,
+    Moved,
     Request,
     Response,
     Stats,
@@ -31,25 +34,36 @@ from mcp_memory.storage.qdrant_embedded.protocol import (
     Upsert,
     Welcome,
 )
+from mcp_memory.storage.qdrant_embedded.rebuild import LOOK_SECONDS, Rebuild
 from mcp_memory.storage.qdrant_embedded.scheduler import Pending, Scheduler
 from mcp_memory.storage.qdrant_embedded.store import OpenStore
 
 log = logging.getLogger(__name__)
 
+AF_UNIX = getattr(socket, "AF_UNIX", None)
+
 IDLE_SECONDS = 1.0
 """Without a client for this long, the engine ends: a killed service never leaves it behind."""
 FIRST_CLIENT_SECONDS = 20.0
 QUEUE_LIMIT = 4_096
+BUILDING_SECONDS = 0.5
+"""Between two looks at a builder that may have died."""
 
 
 class EngineServer:
     """Serves one open store (or the reason why it can't be opened) until told to stop, or left alone."""
 
-    def __init__(self, listener: socket.socket, token: str, opened: OpenStore | MemoryServiceError) -> None:
+    def __init__(
+        self, listener: socket.socket, lock: FolderLock, token: str, opened: OpenStore | MemoryServiceError
+    ) -> None:
         self._listener = listener
+        self._lock = lock
         self._token = token
         self._opened = opened
         self._scheduler = Scheduler(opened) if isinstance(opened, OpenStore) else None
+        self._rebuild = (
+            Rebuild(opened, self._scheduler) if isinstance(opened, OpenStore) and self._scheduler is not None else None
+        )
         self._selector = selectors.DefaultSelector()
         self._connections: set[Connection] = set()
         self._alone_since = time.monotonic() + FIRST_CLIENT_SECONDS
@@ -69,9 +83,18 @@ class EngineServer:
             self._wait(self._patience())
             if self._scheduler is not None:
                 self._scheduler.turn()
+            if self._rebuild is not None:
+                self._rebuild.look()
             self._send_all()
+        if self._rebuild is not None:
+            self._rebuild.stop()
         self._say_goodbye()
         signal.set_wakeup_fd(-1)
+
+    @property
+    def handed_over(self) -> bool:
+        """A successor serves the folder now; nothing of it may be touched any more."""
+        return self._rebuild is not None and self._rebuild.handed_over
 
     def _on_sigterm(self, *_: object) -> None:
         self._stopping = True
@@ -82,20 +105,20 @@ class EngineServer:
 
     def _over(self) -> bool:
         patience = IDLE_SECONDS if self._scheduler is not None else 0.0
-        alone = not self._connections and time.monotonic() >= self._alone_since + patience
+        alone = not self._clients and time.monotonic() >= self._alone_since + patience
         return self._idle and (self._stopping or alone)
 
-    def _patience(self) -> float | None:
-        """Seconds to wait for the next event; None: until there is one."""
+    def _patience(self) -> float:
+        """Seconds to wait for the next event."""
         if not self._idle:
             return 0.0
-        if not self._connections:
+        if not self._clients:
             return max(0.0, self._alone_since + IDLE_SECONDS - time.monotonic())
-        return None
+        return BUILDING_SECONDS if self._rebuild is not None and self._rebuild.child is not None else LOOK_SECONDS
 
     def _say_goodbye(self) -> None:
         """Give answers that the sockets haven't taken yet a moment to leave. The connections end with the process: a client
-        that sees the end knows that the folder is free.
+        that sees the end knows that the folder is free. Where a successor serves already, they end at once.
         """
         self._selector.unregister(self._listener)
         self._listener.close()
@@ -103,10 +126,13 @@ class EngineServer:
         while any(item.waiting_to_send for item in self._connections) and time.monotonic() < deadline:
             self._wait(0.05)
             self._send_all()
+        if self.handed_over:
+            for connection in self._clients:
+                self._hang_up(connection)
 
     # Sockets
 
-    def _wait(self, timeout: float | None) -> None:
+    def _wait(self, timeout: float) -> None:
         for key, events in self._selector.select(timeout):
             if key.fileobj is self._listener:
                 self._accept()
@@ -140,7 +166,9 @@ class EngineServer:
         connection.close()
         if self._scheduler is not None:
             self._scheduler.forget(connection)
-        if not self._connections:
+        if self._rebuild is not None and connection.builder:
+            self._rebuild.builder_gone()
+        if not self._clients:
             self._alone_since = time.monotonic()
 
     def _send_all(self) -> None:
@@ -167,9 +195,11 @@ class EngineServer:
             connection.answer(number, response)
 
     def _answer(self, connection: Connection, number: int, request: Request) -> Response | None:
-        store, scheduler = self._opened, self._scheduler
-        if isinstance(store, MemoryServiceError) or scheduler is None:
+        store, scheduler, rebuild = self._opened, self._scheduler, self._rebuild
+        if isinstance(store, MemoryServiceError) or scheduler is None or rebuild is None:
             raise store if isinstance(store, MemoryServiceError) else RuntimeError("a store without a scheduler")
+        if rebuild.handed_over:
+            return Moved()
         if isinstance(request, Hello):
             return self._greet(connection, request, store)
         if not connection.greeted:
@@ -179,17 +209,46 @@ class EngineServer:
         match request:
             case Leave():
                 connection.left = True
-                self._stopping = self._stopping or all(client.left for client in self._connections)
-                return Done(changed=self._stopping)
+                self._stopping = self._stopping or all(client.left for client in self._clients)
+                response: Response | None = Done(changed=self._stopping)
             case Stats():
-                return store.figures(waiting=False)
-            case Rebuild() | Subscribe() | TakeJournal() | HandOver():
-                raise StorageError(f"The engine doesn't know the request {type(request).__name__}.")
+                response = store.figures(waiting=rebuild.plan is not None and rebuild.plan.graph is not None)
+            case BuildGeneration():
+                response = rebuild.request(connection, number)
+            case Subscribe() | TakeJournal() | HandOver():
+                response = self._answer_builder(rebuild, connection, number, request)
             case Upsert() | Delete() | DeleteMatching() | Update():
                 scheduler.writes.append(Pending(connection, number, begin(store.collection, request)))
+                response = None
             case _:
                 scheduler.reads.append(Pending(connection, number, begin(store.collection, request)))
+                response = None
+        return response
+
+    def _answer_builder(
+        self, rebuild: Rebuild, connection: Connection, number: int, request: BuilderRequest
+    ) -> Response | None:
+        if isinstance(request, Subscribe):
+            return rebuild.subscribe(connection, request.generation)
+        if not connection.builder:
+            raise StorageError("Only the builder of a generation may ask for that.")
+        if isinstance(request, TakeJournal):
+            return rebuild.take_journal(final=request.final)
+        rebuild.hand_over(request)
+        self._pass_on(connection, number)
         return None
+
+    @property
+    def _clients(self) -> list[Connection]:
+        return [connection for connection in self._connections if not connection.builder]
+
+    def _pass_on(self, builder: Connection, number: int) -> None:
+        """Give the successor the listening socket and the lock, and send everybody else there."""
+        if self._scheduler is not None:
+            self._scheduler.refuse_all(Moved())
+        self._stopping = True
+        descriptors = [self._listener.fileno(), self._lock.fd] if builder.sock.family == AF_UNIX else []
+        builder.answer_with(number, Done(), descriptors)
 
     def _greet(self, connection: Connection, hello: Hello, store: OpenStore) -> Response:
         """Let in who speaks this version, knows the token, and embeds with the model of the stored vectors."""

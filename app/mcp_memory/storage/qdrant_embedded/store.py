@@ -61,7 +61,7 @@ class OpenStore:
         """First generation, then the manifest: until that is there, a crash means to begin again."""
         manifests.replace_file(folder.creating, b"")
         folder.remove_leftovers(0)
-        model = Model(options.model.name, options.model.dimensions, options.model.fingerprint)
+        model = stored_model(options)
         manifest = Manifest(
             collection=options.collection,
             model=model,
@@ -103,6 +103,10 @@ class OpenStore:
 
     def close(self) -> None:
         self.collection.close()
+
+
+def stored_model(options: EmbeddedOptions) -> Model:
+    return Model(options.model.name, options.model.dimensions, options.model.fingerprint)
 
 
 def vector_name(model: Model) -> str:
