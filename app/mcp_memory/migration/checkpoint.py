@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,7 +66,7 @@ class Checkpoint:
     reembed: bool = False
     merge: bool = False
     completed: bool = False
-    notes: Counter[str] = field(default_factory=Counter)
+    notes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, source: SourceMark, target: TargetMark, total: int, *, reembed: bool, merge: bool) -> Checkpoint:
@@ -77,6 +77,10 @@ class Checkpoint:
     def done(self) -> int:
         """Memories that need nothing more in this run: migrated, failed, unreadable."""
         return self.migrated_count + len(self.failed_hashes) + self.unreadable_count
+
+    def count_notes(self, notes: Iterable[str]) -> None:
+        for note in notes:
+            self.notes[note] = self.notes.get(note, 0) + 1
 
     def save(self, path: Path) -> None:
         """Replace the file atomically; it is on disk when this returns. Raises OSError."""
@@ -120,7 +124,6 @@ class Checkpoint:
                 **{**fields["source"], "fingerprint": Fingerprint(**fields["source"]["fingerprint"])}
             )
             fields["target"] = TargetMark(**fields["target"])
-            fields["notes"] = Counter(fields["notes"])
             return cls(**fields)
         except (KeyError, TypeError, AttributeError) as error:
             raise MigrationRefusedError(

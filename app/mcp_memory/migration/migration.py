@@ -149,7 +149,7 @@ class Migration:
             # What is recorded of a batch is recorded at once: an error behind this line loses nothing of it.
             self._record(moved, checkpoint)
             checkpoint.unreadable_count += len(batch.unreadable)
-            checkpoint.notes.update(note.value for item in batch.memories for note in item.notes)
+            checkpoint.count_notes(note.value for item in batch.memories for note in item.notes)
             checkpoint.cursor = batch.cursor
             self._unreadable |= {row.content_hash or f"row {row.cursor}": row.reason for row in batch.unreadable}
             self._tell(moved, checkpoint)

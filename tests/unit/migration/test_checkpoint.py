@@ -1,0 +1,121 @@
+"""A checkpoint is whole after any crash, has the guide's fields, and is taken for nothing but its own migration."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mcp_memory.migration.checkpoint import Checkpoint, SourceMark, TargetMark
+from mcp_memory.migration.errors import MigrationRefusedError
+from mcp_memory.migration.sources.base import Fingerprint
+
+SOURCE = SourceMark("/data/sqlite_vec.db", "sqlite", Fingerprint(10, 20, "ab"))
+TARGET = TargetMark("/data/qdrant", "all-MiniLM-L6-v2", "ff", 384)
+
+
+def some(**fields: object) -> Checkpoint:
+    return replace(Checkpoint.begin(SOURCE, TARGET, 10_000, reembed=False, merge=False), **fields)  # type: ignore[arg-type]
+
+
+def test_the_file_has_the_guides_fields_and_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "checkpoint.json"
+    checkpoint = some(
+        migrated_count=5_000, failed_hashes=["abc123", "def456"], last_successful_hash="xyz789", cursor=5_004
+    )
+    checkpoint.count_notes(["tags normalised"] * 3)
+
+    checkpoint.save(path)
+
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert list(document)[:6] == [
+        "total_memories",
+        "migrated_count",
+        "failed_hashes",
+        "last_successful_hash",
+        "started_at",
+        "last_updated_at",
+    ]
+    assert document["failed_hashes"] == ["abc123", "def456"]
+    assert document["started_at"].endswith("Z")
+    assert len(document["started_at"]) == len("2025-01-16T10:00:00Z")
+    assert Checkpoint.load(path) == checkpoint
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["checkpoint.json"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "can't be read"),
+        ('{"total_memories": 1, "migr', "can't be read"),
+        ("[]", "lacks what a safe resume needs"),
+        ('{"total_memories": 10, "migrated_count": 5, "failed_hashes": []}', "lacks what a safe resume needs"),
+        ('{"version": 2}', "newer version"),
+    ],
+)
+def test_what_is_no_usable_checkpoint_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "checkpoint.json"
+    path.write_text(text, encoding="utf-8")
+
+    with pytest.raises(MigrationRefusedError, match=message):
+        Checkpoint.load(path)
+
+
+def test_a_missing_checkpoint_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(MigrationRefusedError, match=r"no checkpoint at .*nowhere\.json"):
+        Checkpoint.load(tmp_path / "nowhere.json")
+
+
+def test_another_source_a_changed_source_and_another_target_are_refused() -> None:
+    checkpoint, path = some(), Path("checkpoint.json")
+    moved = replace(SOURCE, path="/elsewhere/sqlite_vec.db")
+
+    checkpoint.check(path, SOURCE, TARGET)
+    checkpoint.check(path, moved, TARGET)  # the same file under another name
+    with pytest.raises(MigrationRefusedError, match=r"another source, /data/sqlite_vec\.db"):
+        checkpoint.check(path, replace(moved, fingerprint=Fingerprint(10, 20, "cd")), TARGET)
+    with pytest.raises(MigrationRefusedError, match="changed; the service that writes to it must be stopped"):
+        checkpoint.check(path, replace(SOURCE, fingerprint=Fingerprint(11, 20, "ab")), TARGET)
+    with pytest.raises(MigrationRefusedError, match="another target: /data/qdrant, not http://qdrant:6333"):
+        checkpoint.check(path, SOURCE, replace(TARGET, address="http://qdrant:6333"))
+    with pytest.raises(MigrationRefusedError, match="another target: the model all-MiniLM-L6-v2, not the model e5"):
+        checkpoint.check(path, SOURCE, replace(TARGET, model="e5", model_fingerprint="ee"))
+
+
+WRITER = textwrap.dedent(
+    """
+    import sys
+    from dataclasses import replace
+    from pathlib import Path
+    from test_checkpoint import some
+    number = 0
+    while True:
+        number += 1
+        some(cursor=number, failed_hashes=["x" * 64] * (number % 500)).save(Path(sys.argv[1]))
+        print(number, flush=True)
+    """
+)
+
+
+def test_kill_9_while_writing_leaves_a_whole_checkpoint_no_older_than_the_last_one_written(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.json"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    for run in range(8):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True, env=environment
+        )
+        assert writer.stdout is not None
+        last = [int(writer.stdout.readline()) for _ in range(5 + 9 * run)][-1]
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+
+        assert Checkpoint.load(path).cursor >= last
