@@ -7,11 +7,13 @@ A running server is somebody's: tests use collections of their own there and dro
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -31,6 +33,13 @@ NO_PROCESS = (
     f"or pull the image {IMAGE} (QDRANT_TEST_URL alone isn't enough here)"
 )
 START_SECONDS = 60.0
+UNTIL_STDIN_ENDS = '/qdrant/qdrant "$@" & cat > /dev/null; kill $!; wait'
+"""A container that ends with the test run, however that ends: its standard input is a pipe that only the run holds open."""
+
+
+def _end_with_the_tests() -> None:
+    """In the child: the kernel kills it when the test run dies (PR_SET_PDEATHSIG), even by SIGKILL."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def free_port() -> int:
@@ -87,7 +96,8 @@ class QdrantServer:
 
     @property
     def pid(self) -> int:
-        assert self._process is not None, "only a server of a binary has a pid here"
+        assert self._process is not None
+        assert self._container is None, "only a server of a binary has a pid here"
         return self._process.pid
 
     def start(self, *, wait: bool = True) -> None:
@@ -121,6 +131,7 @@ class QdrantServer:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
+                    preexec_fn=_end_with_the_tests if sys.platform == "linux" else None,  # noqa: PLW1509
                 )
         else:
             self._start_container(settings, arguments)
@@ -129,12 +140,13 @@ class QdrantServer:
 
     def _start_container(self, settings: dict[str, str], arguments: list[str]) -> None:
         self._container = f"qdrant-test-{uuid.uuid4().hex[:12]}"
-        command = ["docker", "run", "--detach", "--rm", "--name", self._container, "--network", "host"]
+        command = ["docker", "run", "--interactive", "--rm", "--name", self._container, "--network", "host"]
         command += ["--user", f"{os.getuid()}:{os.getgid()}", "--volume", f"{self.folder}:/data", "--workdir", "/data"]
         for name, value in settings.items():
             command += ["--env", f"{name}={value}"]
-        command += ["--entrypoint", "/qdrant/qdrant", IMAGE, *arguments]
-        subprocess.run(command, check=True, capture_output=True)
+        command += ["--entrypoint", "/bin/bash", IMAGE, "-c", UNTIL_STDIN_ENDS, "qdrant", *arguments]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT)
 
     def wait_until_ready(self) -> None:
         """Raises with the end of the log when the server ends, or doesn't answer in time."""
@@ -157,23 +169,26 @@ class QdrantServer:
         self._end(signal.SIGTERM)
 
     def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            if self._process.poll() is None:
-                self._process.send_signal(how)
-            try:
-                self._process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-            self._process = None
-        if self._container is not None:
-            subprocess.run(["docker", "kill", "--signal", how.name, self._container], capture_output=True, check=False)
-            subprocess.run(["docker", "wait", self._container], capture_output=True, check=False)
-            self._container = None
+        process, container = self._process, self._container
+        self._process = self._container = None
+        if process is None:
+            return
+        if container is None:
+            if process.poll() is None:
+                process.send_signal(how)
+        elif how is signal.SIGKILL:
+            subprocess.run(["docker", "kill", container], capture_output=True, check=False)
+        elif process.stdin is not None:
+            process.stdin.close()
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
     @property
     def running(self) -> bool:
-        return self._container is not None or (self._process is not None and self._process.poll() is None)
+        return self._process is not None and self._process.poll() is None
 
 
 @contextlib.contextmanager

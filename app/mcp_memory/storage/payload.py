@@ -69,7 +69,7 @@ def _fragile(value: JsonValue) -> bool:
     """Whether a float in the value has more digits than a quick parser reads exactly."""
     if isinstance(value, float):
         text = repr(value)
-        return "e" in text or len(text.lstrip("-").replace(".", "").strip("0")) > 15
+        return "e" in text or abs(value) >= 1e15 or len(text.lstrip("-").replace(".", "").strip("0")) > 15
     if isinstance(value, dict):
         return any(map(_fragile, value.values()))
     return isinstance(value, list) and any(map(_fragile, value))

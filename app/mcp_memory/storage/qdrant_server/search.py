@@ -22,6 +22,8 @@ from mcp_memory.storage.qdrant_server.tuning import SEARCH_EF
 if TYPE_CHECKING:
     from qdrant_client.models import Filter, QueryRequest, SearchParams
 
+TIED: Final = 50
+"""Candidates beyond the last one that are read, too: of equal scores the lowest ids are taken, whichever replica answers."""
 _RUN: Final = re.compile(r"[^\W_]+")
 
 
@@ -59,28 +61,28 @@ class Search:
     async def _hybrid(self, query: SearchQuery, text: str, collection: OpenCollection) -> list[Ranked]:
         """The best K of each list, each list scored by the other's measure, too, by taking it as the other's prefetch."""
         k = candidates(query.limit)
-        nearest = self._near(query, k, collection)
-        words = self._words(query, text, k)
+        nearest = self._near(query, k + TIED, collection)
+        words = self._words(query, text, k + TIED)
         if words is None:
             cosine = (await self._scores([nearest]))[0]
-            return fuse(cosine, {})
-        every = k * collection.shards  # a shard takes its own best K as candidates
+            return fuse(_best(cosine, k), {})
+        every = (k + TIED) * collection.shards  # a shard takes its own best as candidates
         cosine, bm25, cosine_of_words, bm25_of_near = await self._scores(
             [nearest, words, self._rescored(nearest, words, every), self._rescored(words, nearest, every)]
         )
-        wanted = cosine.keys() | bm25.keys()
-        cosine |= {id_: score for id_, score in cosine_of_words.items() if id_ in wanted}
-        bm25 |= {id_: score for id_, score in bm25_of_near.items() if id_ in wanted}
+        wanted = _best(cosine, k).keys() | _best(bm25, k).keys()
+        cosine = {id_: score for id_, score in (cosine_of_words | cosine).items() if id_ in wanted}
+        bm25 = {id_: score for id_, score in (bm25_of_near | bm25).items() if id_ in wanted}
         if distant := wanted - cosine.keys():
             cosine |= await self._cosines(query, distant)
         return fuse(cosine, bm25)
 
     async def _keyword(self, query: SearchQuery, text: str) -> list[Ranked]:
         limit = query.limit if query.min_similarity is None else candidates(query.limit)
-        words = self._words(query, text, limit)
+        words = self._words(query, text, limit + TIED)
         if words is None:
             return []
-        bm25 = (await self._scores([words]))[0]
+        bm25 = _best((await self._scores([words]))[0], limit)
         cosine = {} if query.vector is None else await self._cosines(query, bm25)
         return order(Ranked(id_, score, cosine.get(id_)) for id_, score in bm25.items())
 
@@ -160,6 +162,11 @@ class Search:
         first = Prefetch(query=of.query, using=of.using, filter=of.filter, limit=of.limit, params=of.params)
         params = _whole() if query.using == self._name else None
         return QueryRequest(prefetch=first, query=query.query, using=query.using, limit=limit, params=params)
+
+
+def _best(scores: dict[str, float], count: int) -> dict[str, float]:
+    """The best, equal scores by id."""
+    return dict(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:count])
 
 
 def quick(collection: OpenCollection) -> SearchParams:
