@@ -20,6 +20,7 @@ import platformdirs
 from benchmarks import corpus
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, content_hash, next_revision
 from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.embedding.base import Embedder
 from mcp_memory.embedding.embedder import WindowedEmbedder
 from mcp_memory.embedding.select import EmbeddingOptions, build_provider
 
@@ -67,20 +68,25 @@ async def load(count: int, *, threads: int | None = None) -> EmbeddedCorpus:
         rows_file = texts_file.with_name(f"{texts_file.stem}-{identity.fingerprint[:8]}.f32")
         row_bytes = 4 * identity.dimensions
         done = rows_file.stat().st_size // row_bytes if rows_file.exists() else 0
-        with rows_file.open("r+b" if done else "wb") as file:
-            file.truncate(done * row_bytes)
-            file.seek(0, 2)
-            for start in range(done, count, CHUNK):
-                parts = [text["content"] for text in texts[start : start + CHUNK]]
-                file.write((await embedder.embed_documents(parts)).astype("<f4").tobytes())
-                file.flush()
-                print(f"\rembedded {start + len(parts):,} of {count:,}", end="", file=sys.stderr, flush=True)
         if done < count:
-            print(file=sys.stderr)
+            await _embed(embedder, texts, rows_file, done)
     finally:
         await embedder.close()
     vectors = np.fromfile(rows_file, "<f4", count=count * identity.dimensions).reshape(count, identity.dimensions)
     return EmbeddedCorpus(identity, texts, vectors)
+
+
+async def _embed(embedder: Embedder, texts: list[dict[str, Any]], rows_file: Path, done: int) -> None:
+    """Add the rows that are missing behind the first `done`."""
+    with rows_file.open("r+b" if done else "wb") as file:
+        file.seek(done * 4 * embedder.identity.dimensions)
+        file.truncate()
+        for start in range(done, len(texts), CHUNK):
+            parts = [text["content"] for text in texts[start : start + CHUNK]]
+            file.write((await embedder.embed_documents(parts)).astype("<f4").tobytes())
+            file.flush()
+            print(f"\rembedded {start + len(parts):,} of {len(texts):,}", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
 
 
 def _texts(count: int) -> Path:
