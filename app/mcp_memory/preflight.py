@@ -40,12 +40,13 @@ log = structlog.stdlib.get_logger("mcp_memory")
 def preflight(settings: Settings) -> None:
     """Raises ConfigurationError or StorageFullError for what can't work; logs a warning for what will go wrong soon."""
     check_libraries(native_files())
-    folder = settings.base_dir if settings.qdrant_url is not None else settings.qdrant_path
+    servers = settings.qdrant_urls
+    folder = settings.base_dir if servers else settings.qdrant_path
     check_folder(folder)
     check_space(folder, settings.disk_reserve_bytes)
     page = page_size()
-    if settings.qdrant_url is not None and page != COMMON_PAGE:
-        check_page_size(page, settings.qdrant_url, qdrant_version(settings))
+    if servers and page != COMMON_PAGE:
+        check_page_size(page, servers[0], qdrant_version(servers[0]))
 
 
 def native_files() -> Iterator[Path]:
@@ -147,16 +148,11 @@ def check_page_size(page: int, url: str, version: str | None) -> None:
         )
 
 
-def qdrant_version(settings: Settings) -> str | None:
-    """What Qdrant says its version is, or None where it doesn't answer."""
+def qdrant_version(url: str) -> str | None:
+    """What Qdrant says its version is, which it tells everybody, or None where it doesn't answer."""
     import httpx  # noqa: PLC0415 - only on machines with unusual pages
 
     try:
-        answer = httpx.get(f"{settings.qdrant_url}/", timeout=3, headers=_key(settings))
-        return str(answer.json()["version"])
+        return str(httpx.get(f"{url}/", timeout=3).json()["version"])
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
         return None
-
-
-def _key(settings: Settings) -> dict[str, str]:
-    return {"api-key": settings.qdrant_api_key.get_secret_value()} if settings.qdrant_api_key else {}
