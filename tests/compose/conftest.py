@@ -39,6 +39,14 @@ def qdrant_image() -> str:
     return QDRANT_IMAGE
 
 
+@pytest.fixture(scope="session")
+def proxy_image() -> str:
+    image = os.environ.get("TEST_PROXY_IMAGE", "mcp-memory-proxy:local")
+    if not docker("image", "ls", "--quiet", image, check=False).strip():
+        pytest.skip(f"the image {image} is not there: `make image` builds it")
+    return image
+
+
 @pytest.fixture
 def start(request: pytest.FixtureRequest) -> Iterator[Start]:
     """Makes installations of the image under test: `start("compose.yaml", MCP_TIMEZONE="UTC")`."""
