@@ -1,0 +1,78 @@
+"""`memory init` and `memory drop`: the collection itself, made or deleted on purpose."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mcp_memory.cli.output import printable
+
+if TYPE_CHECKING:
+    from mcp_memory.config import Settings
+    from mcp_memory.storage.base import StorageHealth
+
+
+def init() -> None:
+    """Create the collection, or check the one that is there. A service does so by itself when it starts."""
+    from mcp_memory.config import load_settings  # noqa: PLC0415 - for this command only
+    from mcp_memory.domain.errors import StorageUnavailableError  # noqa: PLC0415
+
+    settings = load_settings()
+    health, count = asyncio.run(_open(settings))
+    if not health.healthy:
+        raise StorageUnavailableError(health.message or "The storage doesn't answer.")
+    where = settings.qdrant_url or settings.qdrant_path
+    print(
+        f"Collection '{settings.collection}' is ready at {printable(str(where))}: {count:,} memories, "
+        f"{health.vector_dimensions} dimensions."
+    )
+
+
+def drop(
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+) -> None:
+    """Delete the collection on a Qdrant server with all its memories. Backups of model changes stay."""
+    from mcp_memory.config import load_settings  # noqa: PLC0415 - for this command only
+    from mcp_memory.domain.errors import ConfigurationError  # noqa: PLC0415
+
+    settings = load_settings()
+    if not settings.qdrant_urls:
+        raise ConfigurationError(
+            f"The embedded store is the folder {settings.qdrant_path}: stop the service, then delete the folder."
+        )
+    if not yes:
+        print(f"This deletes every memory of '{settings.collection}' on {printable(settings.qdrant_url or '')}.")
+        if typer.prompt("Type the collection's name to go on", default="", show_default=False) != settings.collection:
+            print("Nothing was deleted.")
+            raise typer.Exit(1)
+    names = asyncio.run(_drop(settings))
+    print(f"Deleted: {', '.join(names)}." if names else f"There was no collection '{settings.collection}'.")
+
+
+async def _open(settings: Settings) -> tuple[StorageHealth, int]:
+    """Its state, and how many memories are in it."""
+    from mcp_memory.container import build_storage, check_backend, embedding_options  # noqa: PLC0415
+    from mcp_memory.domain.query import EVERYTHING  # noqa: PLC0415
+    from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415
+
+    check_backend(settings)
+    embedder = await asyncio.to_thread(build_embedder, embedding_options(settings))
+    storage = build_storage(settings, embedder.identity)
+    try:
+        await storage.initialize()
+        health = await storage.health()
+        return health, await storage.count(EVERYTHING) if health.healthy else 0
+    finally:
+        await storage.close()
+        await embedder.close()
+
+
+async def _drop(settings: Settings) -> list[str]:
+    from mcp_memory.container import server_options  # noqa: PLC0415
+    from mcp_memory.domain.model import ModelIdentity  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_server.dropping import drop_collection  # noqa: PLC0415
+
+    any_model = ModelIdentity(settings.embedding_model, 0, "")  # what is deleted may be of whichever model
+    return await drop_collection(server_options(settings, any_model))
