@@ -1,0 +1,138 @@
+"""Recall, memory and latency of each kind of quantization on a Qdrant server, switched on live data.
+
+usage: QDRANT_BIN=qdrant python -m benchmarks.server_quantization N [--perturbed M] [--kinds none,binary,int8,turbo2,turbo4]
+
+N real texts with their vectors (benchmarks.embedded_corpus). With --perturbed, M memories in all, those beyond the N real ones
+with a real vector each to which noise was added (cosine about 0.8 to the original). The last 300 real texts are queries
+and are not stored; truth is an exact scan of the server. Memory is the server's after a restart and 300 searches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from benchmarks.embedded_corpus import EmbeddedCorpus, load
+from benchmarks.server_process import ServerProcess
+from mcp_memory.domain.memory import EmbeddedMemory, content_hash
+from mcp_memory.domain.query import SearchMode, SearchQuery
+from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
+from mcp_memory.storage.qdrant_server.options import ServerOptions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+QUERIES = 300
+BATCH = 1_000
+NOISE = 0.038
+"""Standard deviation a dimension: at 384 dimensions its length is 0.75, and the cosine to the original 0.8."""
+
+
+def memories(corpus: EmbeddedCorpus, real: int, total: int) -> Iterator[EmbeddedMemory]:
+    stored = []
+    for number, item in enumerate(corpus.memories()):
+        if number == real:
+            break
+        stored.append(item)
+        yield item
+    draw = np.random.default_rng(7)
+    for number in range(real, total):
+        source = stored[number % real]
+        noisy = source.vector + draw.normal(scale=NOISE, size=source.vector.size).astype(np.float32)
+        text = f"{source.memory.content} (variation {number})"
+        memory = replace(source.memory, content=text, content_hash=content_hash(text))
+        yield EmbeddedMemory(memory, (noisy / np.linalg.norm(noisy)).astype(np.float32))
+
+
+async def fill(storage: QdrantServerStorage, items: Iterator[EmbeddedMemory]) -> tuple[int, float]:
+    """How many were stored, in how many seconds."""
+    started, count = time.perf_counter(), 0
+    batch: list[EmbeddedMemory] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == BATCH:
+            await storage.upsert(batch)
+            count, batch = count + len(batch), []
+    await storage.upsert(batch)
+    return count + len(batch), time.perf_counter() - started
+
+
+async def nearest(
+    storage: QdrantServerStorage, vectors: NDArray[np.float32], *, exact: bool = False
+) -> tuple[list[set[str]], list[float]]:
+    """The ten nearest of each, and milliseconds a search."""
+    found, milliseconds = [], []
+    for vector in vectors:
+        started = time.perf_counter()
+        hits = await storage.search(SearchQuery(SearchMode.SEMANTIC, None, vector, limit=10, exact_scan=exact))
+        milliseconds.append((time.perf_counter() - started) * 1e3)
+        found.append({hit.memory.id for hit in hits})
+    return found, milliseconds
+
+
+async def measure(server: ServerProcess, options: ServerOptions, kind: str, vectors: NDArray[np.float32]) -> str:
+    """A line of the table."""
+    wanted = None if kind == "none" else kind
+    settings = replace(options, quantization=wanted is not None, quantization_kind=kind if wanted else "binary")
+    storage = QdrantServerStorage(settings)
+    await storage.initialize()
+    started = time.perf_counter()
+    await storage.set_quantization(wanted)
+    switching = time.perf_counter() - started
+    server.restart()
+    truth, _ = await nearest(storage, vectors, exact=True)
+    server.restart()
+    await nearest(storage, vectors)
+    found, milliseconds = await nearest(storage, vectors)
+    recall = sum(len(a & b) for a, b in zip(truth, found, strict=True)) / sum(map(len, truth))
+    anonymous, mapped = server.memory()
+    stats = await storage.stats()
+    quantized = int(str(stats.details["quantized_ram_bytes"]))
+    await storage.close()
+    return (
+        f"| {kind} | {stats.details['oversampling'] or '-'} | {recall:.3f} | {statistics.median(milliseconds):.1f} | "
+        f"{np.percentile(milliseconds, 95):.1f} | {quantized / 1e6:.1f} | {stats.ram_data_size / 1e6:.0f} | {anonymous:.0f} | "
+        f"{mapped:.0f} | {stats.disk_data_size / 1e6:.0f} | {switching:.0f} |"
+    )
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--perturbed", type=int, default=0)
+    parser.add_argument("--kinds", default="none,binary,int8,turbo2,turbo4")
+    chosen = parser.parse_args()
+    corpus = await load(chosen.count)
+    real = chosen.count - QUERIES
+    with tempfile.TemporaryDirectory(prefix="qdrant-bench-") as folder:
+        server = ServerProcess(Path(folder))
+        try:
+            options = ServerOptions((server.url,), corpus.identity, timeout=120.0)
+            storage = QdrantServerStorage(options)
+            await storage.initialize()
+            stored, seconds = await fill(storage, memories(corpus, real, max(real, chosen.perturbed)))
+            report = await storage.optimize()
+            await storage.close()
+            print(f"{stored:,} memories stored in {seconds:.0f} s ({stored / seconds:.0f}/s); {report.message}")
+            print(f"indexing went on for {report.seconds:.0f} s after the last was stored\n")
+            print(
+                "| kind | oversampling | recall@10 | p50 ms | p95 ms | quantized MB | collection RAM MB | process anonymous MB | "
+                "process mapped MB | disk MB | switched in s |\n|---|---|---|---|---|---|---|---|---|---|---|"
+            )
+            for kind in chosen.kinds.split(","):
+                print(await measure(server, options, kind, corpus.vectors[real:]), flush=True)
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
