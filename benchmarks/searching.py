@@ -73,9 +73,9 @@ def _searches(
             request=lambda number: search(f"{queries[number % len(queries)]} {number}"),
         )
     )
-    table.row(
-        f"hybrid, {CLIENTS} clients{state}", f"{throughput:.0f} searches/s, {latencies}", targets[1], originals[1]
-    )
+    cpu = 1000 * (server.cpu_seconds() - cpu) / len(latencies.values)
+    measured = f"{throughput:.0f} searches/s, {latencies}, {cpu:.1f} ms CPU each"
+    table.row(f"hybrid, {CLIENTS} clients{state}", measured, targets[1], originals[1])
     recall = json.loads(server.memory("doctor", "--recall", str(RECALL_SAMPLES), "--json").stdout)["recall"]
     table.row(
         f"recall@10 against exact search{state}", f"{recall['recall']:.4f}", ">= 0.95" if quantized else ">= 0.99"
