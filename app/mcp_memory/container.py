@@ -36,7 +36,7 @@ class Container:
     embedder: Embedder
     gauges: StoreGauges
     folder: Path | None
-    """Where an embedded store lies."""
+    """Where the memories lie on this machine."""
     _measured: MeasuredStorage
     _build_storage: Callable[[], BaseStorage]
     started: float = field(default_factory=time.monotonic)
@@ -135,26 +135,29 @@ def _zone(name: str | None) -> tzinfo:
 async def _build(settings: Settings) -> Container:
     from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415  (seconds of imports)
 
-    check_backend(settings)
     embedder = await asyncio.to_thread(build_embedder, embedding_options(settings), observe=observe_embedding_batch)
     return Container.assemble(
         settings,
         embedder,
         lambda: build_storage(settings, embedder.identity),
-        folder=None if settings.qdrant_urls else settings.qdrant_path,
+        folder=storage_folder(settings),
     )
 
 
-def check_backend(settings: Settings) -> None:
-    """Raises ConfigurationError for a backend that this version doesn't have."""
-    if settings.backend is not Backend.QDRANT:
-        raise ConfigurationError(
-            f"MCP_MEMORY_STORAGE_BACKEND={settings.backend} is not there yet: use qdrant, or leave the variable out."
-        )
+def storage_folder(settings: Settings) -> Path | None:
+    """Where the memories lie on this machine; None where a Qdrant server keeps them."""
+    if settings.backend is Backend.SQLITE_VEC:
+        return settings.sqlite_file.absolute().parent
+    return None if settings.qdrant_urls else settings.qdrant_path
 
 
 def build_storage(settings: Settings, model: ModelIdentity) -> BaseStorage:
     """The backend that the settings name, not opened yet."""
+    if settings.backend is Backend.SQLITE_VEC:
+        from mcp_memory.storage.sqlite_vec.backend import SqliteVecStorage  # noqa: PLC0415
+        from mcp_memory.storage.sqlite_vec.options import SqliteVecOptions  # noqa: PLC0415
+
+        return SqliteVecStorage(SqliteVecOptions(settings.sqlite_file, model))
     if settings.qdrant_urls:
         from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage  # noqa: PLC0415
 

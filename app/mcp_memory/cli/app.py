@@ -12,6 +12,7 @@ from mcp_memory.cli.doctor import doctor
 from mcp_memory.cli.find import list_memories, search
 from mcp_memory.cli.forget import delete
 from mcp_memory.cli.key import key
+from mcp_memory.cli.migrate import migrate_app
 from mcp_memory.cli.serve import healthcheck, mcp, owner, server
 from mcp_memory.cli.statistics import optimize, stats, tags
 from mcp_memory.cli.store import store
@@ -42,6 +43,7 @@ app.command()(init)
 app.command()(drop)
 app.command()(healthcheck)
 app.command()(key)
+app.add_typer(migrate_app)
 
 
 @app.callback()

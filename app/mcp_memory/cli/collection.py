@@ -53,11 +53,10 @@ def drop(
 
 async def _open(settings: Settings) -> tuple[StorageHealth, int]:
     """Its state, and how many memories are in it."""
-    from mcp_memory.container import build_storage, check_backend, embedding_options  # noqa: PLC0415
+    from mcp_memory.container import build_storage, embedding_options  # noqa: PLC0415
     from mcp_memory.domain.query import EVERYTHING  # noqa: PLC0415
     from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415
 
-    check_backend(settings)
     embedder = await asyncio.to_thread(build_embedder, embedding_options(settings))
     storage = build_storage(settings, embedder.identity)
     try:
