@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, ScoredMemory
@@ -170,3 +171,26 @@ class Quantizable(Protocol):
     """A backend whose vectors can be quantized and restored on live data."""
 
     async def set_quantization(self, kind: str | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackupReport:
+    """What a backup holds."""
+
+    folder: Path
+    memories: int
+    bytes: int
+
+
+@runtime_checkable
+class SupportsBackup(Protocol):
+    """A backend that copies itself into a folder, consistently while it serves, and comes back from there."""
+
+    async def backup(self, folder: Path) -> BackupReport:
+        """Write a backup. Raises StorageError for a folder that is taken."""
+
+    async def restore(self, folder: Path) -> BackupReport:
+        """Take the place of what is stored.
+
+        Raises StorageFormatError for a damaged backup, ModelChangedError for one of another model; nothing was changed then.
+        """

@@ -6,12 +6,14 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from mcp_memory.domain.errors import StorageError, StorageFormatError, StorageUnavailableError
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, ScoredMemory, point_id
 from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter, Page, SearchQuery
 from mcp_memory.storage.base import (
+    BackupReport,
     BaseStorage,
     OptimizeReport,
     StorageHealth,
@@ -20,7 +22,7 @@ from mcp_memory.storage.base import (
     UpsertOutcome,
 )
 from mcp_memory.storage.payload import from_payload
-from mcp_memory.storage.qdrant_server import upkeep
+from mcp_memory.storage.qdrant_server import snapshots, upkeep
 from mcp_memory.storage.qdrant_server.connection import Connection
 from mcp_memory.storage.qdrant_server.failures import CollectionGoneError, VectorNameError
 from mcp_memory.storage.qdrant_server.lifecycle import OpenCollection, open_collection
@@ -182,3 +184,14 @@ class QdrantServerStorage(BaseStorage):
     async def set_quantization(self, kind: str | None) -> None:
         """Quantize what is stored, or stop doing so; searches go on meanwhile. See storage.base.Quantizable."""
         self._collection = await self._run(lambda collection: self._upkeep.quantize(collection, kind))
+
+    async def backup(self, folder: Path) -> BackupReport:
+        """See storage.base.SupportsBackup."""
+        return await self._run(lambda collection: snapshots.back_up(self._reads, collection, folder))
+
+    async def restore(self, folder: Path) -> BackupReport:
+        """See storage.base.SupportsBackup. Works where the collection is gone, too; running services find the new one."""
+        report = await snapshots.restore(self._reads, folder)
+        self._collection = None
+        await self._open()
+        return report
