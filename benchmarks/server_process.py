@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -14,29 +15,37 @@ import psutil
 
 
 class ServerProcess:
-    """Started on a free loopback port, storage below `folder`."""
+    """Started on free loopback ports, storage below `folder`.
 
-    def __init__(self, folder: Path) -> None:
+    `bootstrap` makes it a node of a cluster: "" the first one, else the peer address of another.
+    """
+
+    def __init__(self, folder: Path, *, bootstrap: str | None = None) -> None:
         program = os.environ.get("QDRANT_BIN")
         if not program:
             sys.exit("Set QDRANT_BIN to a qdrant binary, version 1.19 or later.")
         self._program = Path(program).resolve()
         self._folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = int(probe.getsockname()[1])
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._port, self._grpc_port, self._peer_port = _free_ports(3)
+        self._bootstrap = bootstrap
         self.url = f"http://127.0.0.1:{self._port}"
+        self.peer = f"http://127.0.0.1:{self._peer_port}"
         self.start()
 
     def start(self) -> None:
         environment = {
             "QDRANT__SERVICE__HOST": "127.0.0.1",
             "QDRANT__SERVICE__HTTP_PORT": str(self._port),
-            "QDRANT__SERVICE__GRPC_PORT": "0",
+            "QDRANT__SERVICE__GRPC_PORT": str(self._grpc_port),
             "QDRANT__LOG_LEVEL": "WARN",
         }
+        arguments = ["--disable-telemetry"]
+        if self._bootstrap is not None:
+            environment |= {"QDRANT__CLUSTER__ENABLED": "true", "QDRANT__CLUSTER__P2P__PORT": str(self._peer_port)}
+            arguments += ["--uri", self.peer] + (["--bootstrap", self._bootstrap] if self._bootstrap else [])
         self._process = subprocess.Popen(
-            [str(self._program), "--disable-telemetry"],
+            [str(self._program), *arguments],
             cwd=self._folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -56,6 +65,10 @@ class ServerProcess:
         self._process.terminate()
         self._process.wait()
 
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
     def restart(self) -> None:
         self.stop()
         self.start()
@@ -64,3 +77,11 @@ class ServerProcess:
         """(anonymous, mapped files) resident MB."""
         found = psutil.Process(self._process.pid).memory_full_info()
         return (found.rss - found.shared) / 1e6, found.shared / 1e6
+
+
+def _free_ports(count: int) -> list[int]:
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
