@@ -74,7 +74,7 @@ class EngineClient:
                 response = await wire.ask(request, limit)
             except ConnectionLostError:
                 reason = await self._post_mortem(wire)
-                log.warning("%s; starting another", reason)
+                log.warning("%s; looking for another", reason)
                 continue
             except TimeoutError as error:
                 raise StorageUnavailableError(

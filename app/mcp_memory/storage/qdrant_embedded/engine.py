@@ -62,8 +62,9 @@ def serve_as_successor(
         lock = free
         listener, address = listen(folder, options.transport or default_transport())
     store = OpenStore(options, folder, manifests.read(folder.path), collection)
-    threading.Thread(target=_remove_old, args=(store, predecessor)).start()
-    return _serve(folder, lock, listener, address, store)
+    removal = threading.Thread(target=_remove_old, args=(store, predecessor))
+    removal.start()
+    return _serve(folder, lock, listener, address, store, removal)
 
 
 def _remove_old(store: OpenStore, predecessor: socket.socket) -> None:
@@ -80,12 +81,17 @@ def _serve(
     listener: socket.socket,
     address: Address,
     opened: OpenStore | MemoryServiceError,
+    removal: threading.Thread | None = None,
 ) -> int:
     server = EngineServer(listener, lock, address.token, opened)
     server.run()
     if server.handed_over:
-        return 0  # lock, socket and folder belong to the successor
+        # Lock, socket and folder belong to the successor; taking the old shard apart would keep clients waiting for the end.
+        logging.shutdown()
+        os._exit(0)
     forget(folder, address)
+    if removal is not None:
+        removal.join()
     if isinstance(opened, OpenStore):
         opened.close()
     lock.let_go()

@@ -41,8 +41,8 @@ class OpenStore:
         check_space(options.path, OPENING_BYTES, "opening the store")
         if found is None:
             return cls._create(options, folder)
-        folder.tighten_files()
         folder.remove_leftovers(found.generation)
+        folder.tighten_files()
         collection = Collection.load(
             folder.generation(found.generation),
             vector_name=vector_name(found.model),

@@ -1,0 +1,50 @@
+"""Stores that earlier releases wrote are opened by this one, whole."""
+
+from __future__ import annotations
+
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
+from mcp_memory.storage.qdrant_embedded import manifest
+from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
+from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
+from storage_samples import MODEL, collection, memory
+
+pytestmark = pytest.mark.anyio
+ARCHIVES = sorted((Path(__file__).parents[2] / "data").glob("storage-format-*.tar.gz"))
+
+
+def test_this_format_has_an_archive() -> None:
+    names = [archive.name for archive in ARCHIVES]
+    assert f"storage-format-{manifest.FORMAT}.tar.gz" in names, (
+        "run tests/data/make_storage_format.py and commit its file"
+    )
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name)
+async def test_a_store_of_an_earlier_release_opens_whole(archive: Path, tmp_path: Path) -> None:
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    for _ in range(2):  # as it was written, and as this release left it
+        storage = QdrantEmbeddedStorage(EmbeddedOptions(tmp_path / "store", MODEL, disk_reserve_bytes=0))
+        await storage.initialize()
+        items = collection(60)
+        found = await storage.get_embedded([item.memory.content_hash for item in items])
+        assert len(found) == 55
+        for item in items[6:]:
+            stored = found[item.memory.content_hash]
+            assert stored.memory.content == item.memory.content
+            assert (stored.memory.tags, stored.memory.metadata) == (item.memory.tags, item.memory.metadata)
+            assert float(stored.vector @ item.vector) > 0.9999
+        updated = found[items[5].memory.content_hash].memory
+        assert (updated.tags, updated.metadata["more"]) == (("updated",), 0.1 + 0.2)
+        hits = await storage.search(SearchQuery(SearchMode.HYBRID, items[9].memory.content, items[9].vector, limit=1))
+        assert hits[0].memory.content_hash == items[9].memory.content_hash
+        await storage.upsert([memory("written by this release")])
+        await storage.delete([memory("written by this release").memory.content_hash])
+        assert await storage.count(EVERYTHING) == 55
+        await storage.close()
+    assert manifest.stored_format(tmp_path / "store") == manifest.FORMAT
