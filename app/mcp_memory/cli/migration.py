@@ -63,7 +63,11 @@ class SqliteWishes:
 def run_sqlite(wishes: SqliteWishes) -> int:
     """The exit code: 0 when everything is in the target and right, 1 when something failed, 130 when it was stopped."""
     settings = _target_settings(wishes.target)
-    source = source_at(wishes.source or settings.sqlite_file)
+    try:
+        source = source_at(wishes.source or settings.sqlite_file)
+    except SourceError as error:
+        print(error.message, file=sys.stderr)
+        return exits.USAGE
     checkpoint = (wishes.checkpoint or settings.base_dir / "migration_checkpoint.json").expanduser().absolute()
     try:
         return asyncio.run(_run(wishes, settings, source, checkpoint))
