@@ -152,6 +152,9 @@ class EngineClient:
         finally:
             if starting is not None:
                 starting.let_go()
+        if self._process is not None and self._process.pid != self._engine_pid:
+            self._process.terminate()  # it waits for a lock that another engine has
+            self._process = None
         return wire
 
     def _child_that_failed(self) -> str:

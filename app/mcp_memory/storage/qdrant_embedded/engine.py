@@ -64,7 +64,7 @@ def serve_as_successor(
     store = OpenStore(options, folder, manifests.read(folder.path), collection)
     removal = threading.Thread(target=_remove_old, args=(store, predecessor))
     removal.start()
-    return _serve(folder, lock, listener, address, store, removal)
+    return _serve(folder, lock, listener, address, store, removal=removal)
 
 
 def _remove_old(store: OpenStore, predecessor: socket.socket) -> None:
@@ -81,6 +81,7 @@ def _serve(
     listener: socket.socket,
     address: Address,
     opened: OpenStore | MemoryServiceError,
+    *,
     removal: threading.Thread | None = None,
 ) -> int:
     server = EngineServer(listener, lock, address.token, opened)
