@@ -28,6 +28,9 @@ T = TypeVar("T")
 CONNECT_SECONDS: Final = 3.0
 IDLE_SECONDS: Final = 4.0
 """Idle connections are dropped before the server drops them (5 s by default)."""
+PLAIN: Final = {"Accept-Encoding": "identity"}
+"""A compressed answer comes in pieces, and so does one of more than 32 KB; on a connection that is reused, each waits 40 ms for
+the acknowledgement that our kernel delays. A search took 50 ms compressed, 5 ms plain (docs/decisions/qdrant-server.md)."""
 _RETRY_FIRST: Final = 0.05
 _RETRY_LONGEST: Final = 0.5
 
@@ -152,6 +155,7 @@ def _client(url: str, options: ServerOptions) -> AsyncQdrantClient:
             grpc_port=options.grpc_port,
             timeout=math.ceil(options.timeout),
             check_compatibility=False,  # done by `versions`, with a message that says what to do
+            headers={} if options.prefer_grpc else PLAIN,
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=32, keepalive_expiry=IDLE_SECONDS),
             **extra,
         )

@@ -1,4 +1,7 @@
-"""Searches: candidates with both scores in one request, ranking here, payload of the winners in a second one."""
+"""Searches: candidates of both lists in one request, the scores that are missing in another, payload of the winners in a third.
+
+Taking each list as the other's prefetch would save a request, and answer 600 points in one: more than comes in one piece.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from mcp_memory.storage.qdrant_server.tuning import SEARCH_EF
 if TYPE_CHECKING:
     from qdrant_client.models import Filter, QueryRequest, SearchParams
 
-TIED: Final = 50
+TIED: Final = 20
 """Candidates beyond the last one that are read, too: of equal scores the lowest ids are taken, whichever replica answers."""
 _RUN: Final = re.compile(r"[^\W_]+")
 
@@ -59,23 +62,29 @@ class Search:
         raise InvalidInputError(f"A {query.mode} search needs a text, and the vector of it for meaning.", field="query")
 
     async def _hybrid(self, query: SearchQuery, text: str, collection: OpenCollection) -> list[Ranked]:
-        """The best K of each list, each list scored by the other's measure, too, by taking it as the other's prefetch."""
+        """The best K of each list in one request, what each list lacks of the other's scores in a second one."""
         k = candidates(query.limit)
         nearest = self._near(query, k + TIED, collection)
         words = self._words(query, text, k + TIED)
         if words is None:
-            cosine = (await self._scores([nearest]))[0]
-            return fuse(_best(cosine, k), {})
-        every = (k + TIED) * collection.shards  # a shard takes its own best as candidates
-        cosine, bm25, cosine_of_words, bm25_of_near = await self._scores(
-            [nearest, words, self._rescored(nearest, words, every), self._rescored(words, nearest, every)]
+            return fuse(_best((await self._scores([nearest]))[0], k), {})
+        near, matching = await self._scores([nearest, words])
+        cosine, bm25 = _best(near, k), _best(matching, k)
+        if not bm25:
+            return fuse(cosine, {})
+        distant, wordless = bm25.keys() - near.keys(), cosine.keys() - matching.keys()
+        more = [self._dense(query, _ids(distant), len(distant), _whole())] if distant else []
+        more += [words.model_copy(update={"filter": _ids(wordless), "limit": len(wordless)})] if wordless else []
+        found = await self._scores(more) if more else []
+        if distant:
+            near |= found[0]
+        if wordless:
+            matching |= found[-1]
+        wanted = cosine.keys() | bm25.keys()
+        return fuse(
+            {id_: score for id_, score in near.items() if id_ in wanted},
+            {id_: score for id_, score in matching.items() if id_ in wanted},
         )
-        wanted = _best(cosine, k).keys() | _best(bm25, k).keys()
-        cosine = {id_: score for id_, score in (cosine_of_words | cosine).items() if id_ in wanted}
-        bm25 = {id_: score for id_, score in (bm25_of_near | bm25).items() if id_ in wanted}
-        if distant := wanted - cosine.keys():
-            cosine |= await self._cosines(query, distant)
-        return fuse(cosine, bm25)
 
     async def _keyword(self, query: SearchQuery, text: str) -> list[Ranked]:
         limit = query.limit if query.min_similarity is None else candidates(query.limit)
@@ -132,8 +141,7 @@ class Search:
         among = list(ids)
         if not among or query.vector is None:
             return {}
-        where = to_filter(EVERYTHING, among=among)
-        return (await self._scores([self._dense(query, where, len(among), _whole())]))[0]
+        return (await self._scores([self._dense(query, _ids(among), len(among), _whole())]))[0]
 
     def _near(self, query: SearchQuery, limit: int, collection: OpenCollection) -> QueryRequest:
         where = to_filter(query.where, without=_excluded(query))
@@ -155,14 +163,6 @@ class Search:
         where = to_filter(query.where, without=_excluded(query))
         return QueryRequest(query=sparse(indices, values), using=SPARSE_NAME, filter=where, limit=limit)
 
-    def _rescored(self, query: QueryRequest, of: QueryRequest, limit: int) -> QueryRequest:
-        """The scores by `query` of what `of` finds."""
-        from qdrant_client.models import Prefetch, QueryRequest  # noqa: PLC0415
-
-        first = Prefetch(query=of.query, using=of.using, filter=of.filter, limit=of.limit, params=of.params)
-        params = _whole() if query.using == self._name else None
-        return QueryRequest(prefetch=first, query=query.query, using=query.using, limit=limit, params=params)
-
 
 def _best(scores: dict[str, float], count: int) -> dict[str, float]:
     """The best, equal scores by id."""
@@ -182,6 +182,10 @@ def _whole() -> SearchParams:
     from qdrant_client.models import QuantizationSearchParams, SearchParams  # noqa: PLC0415
 
     return SearchParams(exact=True, quantization=QuantizationSearchParams(ignore=True))
+
+
+def _ids(ids: Iterable[str]) -> Filter | None:
+    return to_filter(EVERYTHING, among=ids)
 
 
 def _excluded(query: SearchQuery) -> str | None:
