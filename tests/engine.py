@@ -25,6 +25,8 @@ NOT_ASKED = (
 NO_ENGINE = "needs a container engine: start Docker, then run `make test-images`"
 PLATFORMS = ("linux/amd64", "linux/arm64")
 NATIVE = {"x86_64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}[platform.machine()]
+PATIENT_CHECKS = ("--health-start-interval", "3s", "--health-timeout", "30s")
+"""An emulated check takes seconds itself: twice a second, they would leave the service no time to start."""
 EMULATED_CPU = "cortex-a76"
 """QEMU's default CPU has SVE, which is emulated so slowly that ONNX Runtime takes 27 s for a first text instead of 1.2 s."""
 
@@ -98,7 +100,7 @@ class Image:
     @property
     def start_seconds(self) -> float:
         """How long a start may take here."""
-        return 30.0 if self.native else 60.0
+        return 60.0 if self.native else 180.0
 
     @property
     def emulation(self) -> list[str]:
@@ -183,8 +185,9 @@ class Engine:
 
     def arguments(self, options: Sequence[str], entrypoint: str | None, cpu: str | None) -> list[str]:
         emulation = ["--env", f"QEMU_CPU={cpu}"] if cpu else self.image.emulation
+        checks = [] if self.image.native else PATIENT_CHECKS
         return [
-            *("--pull", "never", "--platform", self.image.platform, *emulation, *options),
+            *("--pull", "never", "--platform", self.image.platform, *emulation, *checks, *options),
             *(["--entrypoint", entrypoint] if entrypoint else []),
             self.image.name,
         ]
