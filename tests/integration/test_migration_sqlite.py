@@ -22,10 +22,14 @@ from mcp_memory.migration.target import Target
 from mcp_memory.storage.base import UpsertMode, UpsertOutcome
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
+from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
+from mcp_memory.storage.qdrant_server.dropping import drop_collection
+from mcp_memory.storage.qdrant_server.options import ServerOptions
 from mcp_memory.storage.sqlite_vec.backend import SqliteVecStorage
 from mcp_memory.storage.sqlite_vec.options import SqliteVecOptions
 from migration_world import DIMENSIONS, EMBEDDER, MODEL, Recorder, content, migrate, rows, source, sqlite_target, target
 from original_databases import Edge, Generation, OriginalRow, build, open_original, original_hash, unit_vector
+from qdrant_backends import alias, server_url
 
 pytestmark = pytest.mark.anyio
 
@@ -62,6 +66,23 @@ async def test_every_generation_comes_over_whole_into_the_embedded_engine(
     }
     stores = {memory.store for memory, _ in found.values()}
     assert stores == ({"default", "work"} if "store" in generation.columns else {"default"})
+
+
+async def test_a_server_is_a_target_like_any_other(tmp_path: Path) -> None:
+    options = ServerOptions((server_url(),), MODEL, alias=alias(tmp_path))
+    to = Target("server", "Qdrant", QdrantServerStorage(options), MODEL)
+    path, checkpoint = source(tmp_path / "s.db"), tmp_path / "c.json"
+    try:
+        with pytest.raises(MigrationStoppedError):
+            await migrate(path, to, checkpoint, stopping=Stopping(4))
+        to = Target("server", "Qdrant", QdrantServerStorage(options), MODEL)
+        report = await migrate(path, to, checkpoint, resume=True)
+        assert report.succeeded
+        assert (report.migrated, report.verified, report.this_run) == (250, 250, 170)
+        there = await content(Target("server", "Qdrant", QdrantServerStorage(options), MODEL))
+        assert {memory.content for memory, _ in there.values()} == {row.content for row in rows(250)}
+    finally:
+        await drop_collection(options)
 
 
 async def test_nothing_is_dropped_silently(tmp_path: Path) -> None:

@@ -176,17 +176,21 @@ def _target_settings(target: str | None) -> Settings:
 
 
 def _address(settings: Settings) -> str:
-    if settings.qdrant_url is None:
+    """As it is shown and recorded: an absolute path, or the server's addresses without credentials, and the collection."""
+    if not settings.qdrant_urls:
         return str(settings.qdrant_path.absolute())
-    parts = urlsplit(settings.qdrant_url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", "")) + f"#{settings.collection}"
+    return ",".join(map(_without_credentials, settings.qdrant_urls)) + f"#{settings.collection}"
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))
 
 
 @asynccontextmanager
 async def _alone(settings: Settings) -> AsyncIterator[None]:
     """An embedded store for this process alone: an owner that has it open makes room, and takes it back afterwards."""
-    if settings.qdrant_url is not None:
+    if settings.qdrant_urls:
         yield
         return
     StorageFolder(settings.qdrant_path).look()
