@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from mcp_memory import __version__
-from mcp_memory.cli.collection import drop, init
+from mcp_memory.cli.collection import backup, drop, init, restore
 from mcp_memory.cli.doctor import doctor
 from mcp_memory.cli.find import list_memories, search
 from mcp_memory.cli.forget import delete
@@ -41,6 +41,8 @@ app.command()(doctor)
 app.command()(optimize)
 app.command()(init)
 app.command()(drop)
+app.command()(backup)
+app.command()(restore)
 app.command()(healthcheck)
 app.command()(key)
 app.add_typer(migrate_app)
