@@ -44,7 +44,7 @@ from mcp_memory.storage.qdrant_embedded.search import ranked_search, winners
 Job: TypeAlias = Generator[None, None, Response]
 T = TypeVar("T")
 
-UPSERT_SLICE = 64
+UPSERT_SLICE = 32
 DELETE_SLICE = 64
 READ_SLICE = 256
 

@@ -1,4 +1,4 @@
-"""Whose turn it is inside the engine: reads and writes in slices, and one flush for all writes that arrived together."""
+"""Whose turn it is inside the engine: reads and writes in slices, and one sync for all writes that arrived together."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from mcp_memory.domain.errors import MemoryServiceError, StorageError, StorageFu
 from mcp_memory.storage.qdrant_embedded.failures import to_failure
 from mcp_memory.storage.qdrant_embedded.framing import Connection
 from mcp_memory.storage.qdrant_embedded.jobs import Job
+from mcp_memory.storage.qdrant_embedded.log_sync import can_sync_log, sync_log
 from mcp_memory.storage.qdrant_embedded.protocol import Response
 from mcp_memory.storage.qdrant_embedded.store import OpenStore
 
@@ -22,7 +23,9 @@ WRITE_BUDGET = 0.008
 FLUSH_POINTS = 1_024
 """Points written between two flushes at most: a flush of these takes hardly longer than one of a single point."""
 COMMIT_AFTER = 0.025
-"""Seconds that a finished write waits for others to share its flush while more are under way."""
+"""Seconds that a finished write waits for others to share its sync while more are under way."""
+FLUSH_AFTER = 2.0
+"""Seconds until what is durable in the log alone is flushed: bounds the log, and what the next load has to do."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,10 @@ class Scheduler:
     held: bool = False
     """No further write begins (a new generation is about to take over); those under way and reads go on."""
 
+    _synced: int = 0
+    """Of the collection's unflushed points those that are durable in the log."""
+    _dirty_since: float = 0.0
+
     @property
     def size(self) -> int:
         return len(self.reads) + len(self.writes) + len(self.committing)
@@ -70,7 +77,7 @@ class Scheduler:
         return self.held and not any(item.begun for item in self.writes)
 
     def turn(self) -> None:
-        """Some reads, some writes, and a commit where it is due: some 30 ms and a flush at most."""
+        """Some reads, some writes, and a commit where it is due: some 30 ms, a sync and a flush at most."""
         self._run_reads()
         if not self.settled:
             self._run_writes()
@@ -132,9 +139,24 @@ class Scheduler:
             self.commit()
 
     def commit(self) -> None:
-        """One flush, then the answers of everything it made durable."""
-        if self.store.collection.unflushed:
-            self.store.collection.flush()
+        """One sync, then the answers of everything it made durable; a flush where one is due."""
+        unflushed, now = self.store.collection.unflushed, time.monotonic()
+        if unflushed and not self._synced:
+            self._dirty_since = now
+        if unflushed >= FLUSH_POINTS or (unflushed and not can_sync_log()):
+            self._flush()
+        elif unflushed != self._synced:
+            sync_log(self.store.shard)
+            self._synced = unflushed
+        self._answer_finished()
+        if self._synced and now - self._dirty_since >= FLUSH_AFTER:
+            self._flush()
+
+    def _flush(self) -> None:
+        self.store.collection.flush()
+        self._synced = 0
+
+    def _answer_finished(self) -> None:
         finished, self.committing = self.committing, []
         for item in finished:
             item.pending.connection.answer(item.pending.number, item.response)

@@ -84,6 +84,11 @@ class OpenStore:
         """Raises StorageFullError where less than the reserve is free."""
         check_space(self.folder.path, self.options.disk_reserve_bytes, "a write (MCP_QDRANT_DISK_RESERVE_BYTES)")
 
+    @property
+    def shard(self) -> Path:
+        """Where the serving generation lies."""
+        return self.folder.generation(self.manifest.generation)
+
     def figures(self, *, waiting: bool) -> Figures:
         """Sizes. `waiting`: a new graph is due or being built, so that only what the present one holds counts as indexed."""
         count = self.collection.count(EVERYTHING)
