@@ -146,12 +146,13 @@ class Snapshot:
             with self.path.open("rb") as database:
                 log = wal.open("rb", buffering=0) if wal.exists() else None
                 try:
-                    header = os.pread(log.fileno(), _WAL_HEADER, 0) if log is not None else b""
+                    header = _header(log) if log is not None else b""
                     _copy(database, copy)
                     if journal.exists():
                         shutil.copyfile(journal, _beside(copy, "-journal"))
                     if log is None or not header:
                         return self._state() == before
+                    log.seek(0)
                     _copy(log, _beside(copy, "-wal"))
                     return _same_log(log, wal, header) and _State.of(journal) == before[2]
                 finally:
@@ -180,7 +181,13 @@ def _copy(source: BinaryIO | FileIO, target: Path) -> None:
         shutil.copyfileobj(source, file, 1024 * 1024)
 
 
+def _header(log: FileIO) -> bytes:
+    """Read from the file itself each time: the log isn't buffered."""
+    log.seek(0)
+    return log.read(_WAL_HEADER)
+
+
 def _same_log(log: FileIO, path: Path, header: bytes) -> bool:
     status = path.stat()
     same_file = os.fstat(log.fileno()).st_ino == status.st_ino and status.st_size > 0
-    return same_file and os.pread(log.fileno(), _WAL_HEADER, 0) == header
+    return same_file and _header(log) == header
