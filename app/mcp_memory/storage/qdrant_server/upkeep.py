@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
@@ -146,10 +147,21 @@ class Upkeep:
         )
 
     async def _until_green(self) -> bool:
-        """Wait for the optimizer; whether there was anything to wait for. Qdrant tells only when asked."""
+        """Wait for the optimizer; whether there was anything to wait for. Qdrant tells only when asked.
+
+        Raises StorageError where it has failed, or takes longer than OPTIMIZE_SECONDS.
+        """
+        from qdrant_client import models  # noqa: PLC0415
+
         waited = False
-        async with asyncio.timeout(OPTIMIZE_SECONDS):
-            while is_waiting(await self._info()):
-                waited = True
-                await asyncio.sleep(_PAUSE)
+        deadline = time.monotonic() + OPTIMIZE_SECONDS
+        while is_waiting(info := await self._info()):
+            if info.status is models.CollectionStatus.RED or time.monotonic() > deadline:
+                raise StorageError(
+                    f"Qdrant did not finish indexing '{self._options.alias}': {info.optimizer_status}. See the server's log."
+                )
+            if info.status is models.CollectionStatus.GREY:  # work that was due before a restart begins at a change
+                await self._change("starting the optimizer", optimizers_config=models.OptimizersConfigDiff())
+            waited = True
+            await asyncio.sleep(_PAUSE)
         return waited
