@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from datetime import datetime
@@ -83,6 +84,10 @@ def test_works_offline_with_a_read_only_root_and_no_capability(engine: Engine) -
 
 
 def test_answers_within_three_seconds_of_its_start(engine: Engine) -> None:
+    if os.getloadavg()[0] > 1.5 * (os.cpu_count() or 1):
+        pytest.skip(
+            "this machine is busy with other work: a time measured now says nothing; run it again when it is idle"
+        )
     container = engine.run()
     container.wait_healthy()
     serving = next(json.loads(line) for line in container.logs().splitlines() if '"serving"' in line)
