@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,6 +27,7 @@ from reliability.ledger import Ledger, Stored
 from reliability.writers import Load, Writer
 
 KILLS = int(os.environ.get("MCP_TEST_KILLS", "200"))
+SEED = int(os.environ.get("MCP_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
 WRITERS = 8
 FULL_CHECK_EVERY = 10
 ENGINE = "mcp_memory.storage.qdrant_embedded.engine"
@@ -155,8 +158,9 @@ async def one_round(target: Target, load: Load, writers: list[Writer], victim: V
         await asyncio.wait([reached, *tasks], timeout=60, return_when=asyncio.FIRST_COMPLETED)
         reached.cancel()
         await asyncio.sleep(dice.uniform(0, 0.03))  # into whatever is going on then
-        load.kills += 1
+        load.kills, load.killing = load.kills + 1, True
         gone = await asyncio.to_thread(target.kill, victim)
+        load.killing = False
         await asyncio.wait_for(asyncio.gather(*tasks), 90)
     finally:
         for task in tasks:
@@ -169,12 +173,12 @@ async def one_round(target: Target, load: Load, writers: list[Writer], victim: V
         await settle(client, load.ledger)
 
 
-async def test_kill_9_loses_nothing_acknowledged_and_brings_nothing_back(tmp_path: Path) -> None:
-    seed = int(os.environ.get("MCP_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
-    print(f"MCP_TEST_SEED={seed} MCP_TEST_KILLS={KILLS}; the store and the server's log are in {tmp_path}")
-    dice = random.Random(seed)
+async def test_kill_9_loses_nothing_acknowledged_and_brings_nothing_back() -> None:
+    base = Path(tempfile.mkdtemp(prefix="memory-kills-"))  # kept on failure, longer than pytest keeps its folders
+    print(f"MCP_TEST_SEED={SEED} MCP_TEST_KILLS={KILLS}; a failure's store and log stay in {base}")
+    dice = random.Random(SEED)
     ledger = Ledger()
-    target = await asyncio.to_thread(Target, tmp_path)
+    target = await asyncio.to_thread(Target, base)
     load = Load(target.server.url, ledger)
     writers = [Writer(f"w{number}", random.Random(dice.random()), load) for number in range(WRITERS)]
     counts = dict.fromkeys(Victim, 0)
@@ -195,3 +199,4 @@ async def test_kill_9_loses_nothing_acknowledged_and_brings_nothing_back(tmp_pat
         )
     assert load.acknowledged > 5 * KILLS, "the writers hardly wrote: the kills proved nothing"
     assert len(ledger.stored) > KILLS
+    shutil.rmtree(base)

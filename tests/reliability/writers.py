@@ -23,11 +23,14 @@ MOST_STORED = 2_500
 
 @dataclass
 class Load:
-    """What all writers share. `kills` counts those so far: answers that crossed one may tell of a request that was repeated."""
+    """What all writers share. An answer that crossed a kill may tell of a request that the service repeated."""
 
     url: str
     ledger: Ledger
     kills: int = 0
+    """Those that have begun."""
+    killing: bool = False
+    """The victim is being looked for: it may die now or in a moment."""
     acknowledged: int = 0
     refused: int = 0
     """Answers 503: the storage was away for a moment."""
@@ -66,7 +69,7 @@ class Writer:
         kills = self.load.kills
         async with httpx.AsyncClient(base_url=self.load.url, timeout=60) as client:
             while not stop.is_set():
-                after_kill = self.load.kills > kills
+                after_kill = self.load.kills > kills and not self.load.killing
                 try:
                     await self._operation(client)
                 except (httpx.ConnectError, httpx.ConnectTimeout):
@@ -177,9 +180,9 @@ class Writer:
             self.load.ledger.begin(text, state)
             if text not in self.texts:
                 self.texts.append(text)
-        kills = self.load.kills
+        kills, killing = self.load.kills, self.load.killing
         answer = await client.request(method, path, json=body)
-        self._crossed = self.load.kills > kills
+        self._crossed = killing or self.load.kills > kills
         if answer.status_code == 503:
             assert int(answer.headers["retry-after"]) >= 1
             self.load.refused += 1
