@@ -1,8 +1,8 @@
 """The collection inside the engine process: one qdrant-edge shard, opened, written to and read in short calls.
 
 qdrant-edge holds Python's GIL through every call, so nothing here may take more than a few milliseconds; callers cut long work
-into slices. Measured at 100,000 real texts: an upsert of 32 takes 6 ms of CPU (BM25 included), a flush of 1,024 points 4 to 11 ms and
-what the disk takes for some twenty fsyncs.
+into slices. Measured at 100,000 real texts: an upsert of 32 takes 6 ms of CPU (BM25 included), a flush of 1,024 points 4 to 11 ms
+and what the disk takes for some twenty fsyncs.
 """
 
 from __future__ import annotations
