@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from mcp_memory.cli.migration import SqliteWishes
 
 migrate_app = typer.Typer(
-    name="migrate", help="Bring in memories of other stores, or move to another model.", no_args_is_help=True
+    name="migrate", help="Bring in the memories of other stores.", no_args_is_help=True
 )
 
 
 @migrate_app.callback()
 def migrate() -> None:
-    """Bring in memories of other stores, or move to another model."""
+    """Bring in the memories of other stores."""
 
 
 @migrate_app.command()

@@ -39,7 +39,7 @@ def _is_qdrant_client(folder: Path) -> bool:
 def _qdrant_client(folder: Path, target: Path) -> str:
     return (
         f"The folder {folder} holds memories in the format of qdrant-client's local mode. To bring them in:\n"
-        f"  memory migrate storage --source '{folder}' --target '{target if target != folder else f'{target}-embedded'}'"
+        f"  memory migrate sqlite --source '{folder}' --target '{target if target != folder else f'{target}-embedded'}'"
     )
 
 
