@@ -112,9 +112,19 @@ class StorageFolder:
         if foreign:
             raise StorageFormatError(
                 f"The folder {self.path} holds {_kind(set(foreign), foreign)}. It was left as it is.\n"
-                "Set MCP_QDRANT_STORAGE_PATH to an empty folder or to one of this service."
+                + self._remedy(set(foreign))
             )
         return None
+
+    def _remedy(self, names: set[str]) -> str:
+        if {"meta.json", "collection"} <= names:
+            new = self.path.with_name(f"{self.path.name}-embedded")
+            return (
+                "To bring its memories into a store of this service and use that one:\n"
+                f"  memory migrate sqlite --source '{self.path}' --target '{new}'\n"
+                f"  export MCP_QDRANT_STORAGE_PATH='{new}'"
+            )
+        return "Set MCP_QDRANT_STORAGE_PATH to an empty folder or to one of this service."
 
     def _check_shard(self, found: Manifest) -> None:
         shard = self.generation(found.generation)
