@@ -14,9 +14,7 @@ from mcp_memory.domain.errors import InvalidInputError, MemoryServiceError
 if TYPE_CHECKING:
     from mcp_memory.cli.migration import SqliteWishes
 
-migrate_app = typer.Typer(
-    name="migrate", help="Bring in the memories of other stores.", no_args_is_help=True
-)
+migrate_app = typer.Typer(name="migrate", help="Bring in the memories of other stores.", no_args_is_help=True)
 
 
 @migrate_app.callback()
