@@ -186,13 +186,31 @@ def locked_error(paths: OwnerPaths) -> StorageLockedError | StorageBusyError:
 
 
 def _will_go(paths: OwnerPaths, *, for_client: bool) -> bool:
-    """Whether the holder is a background owner that ends soon: since we will ask it to or, `for_client`, since it is going
-    already (it has withdrawn its record) or not yet there."""
+    """Whether the lock will be free soon.
+
+    Its holder was killed, and the workers that inherited the lock end within a second. Or it is a background owner that ends:
+    since we will ask it to or, `for_client`, since it is going already (it has withdrawn its record) or not yet there.
+    """
     holder, record = read_holder(paths.lock), read_record(paths.record)
+    if holder is not None and not _alive(holder.pid):
+        return True
     if holder is not None and holder.kind != OwnerKind.BACKGROUND:
         return False
     serves = holder is not None and record is not None and record.pid == holder.pid
     return not (for_client and serves)
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process has this id. On Windows, where locks aren't inherited, the holder of one is alive."""
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 def _ask_once(paths: OwnerPaths, asked: set[int]) -> None:
