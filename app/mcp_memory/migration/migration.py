@@ -6,8 +6,8 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing, suppress
 
 import numpy as np
 
@@ -144,29 +144,31 @@ class Migration:
             ) from error
 
     async def _copy(self, checkpoint: Checkpoint) -> None:
-        async for batch in self._batches(checkpoint.cursor):
-            moved = await self._move(batch.memories, checkpoint)
-            # What is recorded of a batch is recorded at once: an error behind this line loses nothing of it.
-            self._record(moved, checkpoint)
-            checkpoint.unreadable_count += len(batch.unreadable)
-            checkpoint.count_notes(note.value for item in batch.memories for note in item.notes)
-            checkpoint.cursor = batch.cursor
-            self._unreadable |= {row.content_hash or f"row {row.cursor}": row.reason for row in batch.unreadable}
-            self._tell(moved, checkpoint)
+        async with aclosing(self._batches(checkpoint.cursor)) as batches:
+            async for batch in batches:
+                moved = await self._move(batch.memories, checkpoint)
+                # What is recorded of a batch is recorded at once: an error behind this line loses nothing of it.
+                self._record(moved, checkpoint)
+                checkpoint.unreadable_count += len(batch.unreadable)
+                checkpoint.count_notes(note.value for item in batch.memories for note in item.notes)
+                checkpoint.cursor = batch.cursor
+                self._unreadable |= {row.content_hash or f"row {row.cursor}": row.reason for row in batch.unreadable}
+                self._tell(moved, checkpoint)
 
     async def _retry(self, checkpoint: Checkpoint) -> None:
         """Store what failed before once more, replacing what may have been stored of it."""
         wanted, checkpoint.failed_hashes = set(checkpoint.failed_hashes), []
         try:
-            async for batch in self._batches(0, until=checkpoint.cursor):
-                again = [item for item in batch.memories if item.memory.content_hash in wanted]
-                if again:
-                    moved = await self._move(again, checkpoint, mode=UpsertMode.REPLACE)
-                    self._record(moved, checkpoint)
-                    wanted -= {item.memory.content_hash for item in again}
-                    self._tell(moved, checkpoint)
-                if not wanted:
-                    break
+            async with aclosing(self._batches(0, until=checkpoint.cursor)) as batches:
+                async for batch in batches:
+                    again = [item for item in batch.memories if item.memory.content_hash in wanted]
+                    if again:
+                        moved = await self._move(again, checkpoint, mode=UpsertMode.REPLACE)
+                        self._record(moved, checkpoint)
+                        wanted -= {item.memory.content_hash for item in again}
+                        self._tell(moved, checkpoint)
+                    if not wanted:
+                        break
         finally:
             checkpoint.failed_hashes += sorted(wanted)
 
@@ -213,7 +215,7 @@ class Migration:
         checkpoint.save(self._options.checkpoint)
         self._saved_at = time.perf_counter()
 
-    async def _batches(self, after: int, until: int | None = None) -> AsyncIterator[SourceBatch]:
+    async def _batches(self, after: int, until: int | None = None) -> AsyncGenerator[SourceBatch]:
         """Read one batch ahead, in a thread, while the one before is stored."""
         batches = self._source.read(after=after, batch_size=self._options.batch_size)
         self._progress.step(Step.READ)
@@ -250,14 +252,15 @@ class Migration:
         drawn = set(random.sample(range(total), min(self._options.sample_size, total)))
         place = right = 0
         failed = set(checkpoint.failed_hashes)
-        async for batch in self._batches(0):
-            chosen = [item for number, item in enumerate(batch.memories, start=place) if number in drawn]
-            place += len(batch.memories)
-            chosen = [item for item in chosen if item.memory.content_hash not in failed]
-            if chosen:
-                self._progress.step(Step.VALIDATE)
-                found = await self._differences(chosen, checkpoint)
-                right += len(chosen) - len({failure.content_hash for failure in found})
+        async with aclosing(self._batches(0)) as batches:
+            async for batch in batches:
+                chosen = [item for number, item in enumerate(batch.memories, start=place) if number in drawn]
+                place += len(batch.memories)
+                chosen = [item for item in chosen if item.memory.content_hash not in failed]
+                if chosen:
+                    self._progress.step(Step.VALIDATE)
+                    found = await self._differences(chosen, checkpoint)
+                    right += len(chosen) - len({failure.content_hash for failure in found})
         checkpoint.verified_count = right
         return right
 

@@ -95,6 +95,10 @@ class QdrantLocalSource:
 
     def inspect(self) -> SourceReport:
         opened = self._opened
+        with opened.snapshot.in_use:
+            return self._inspect(opened)
+
+    def _inspect(self, opened: _Open) -> SourceReport:
         stores: Counter[str] = Counter()
         columns: dict[str, None] = {}
         model: str | None = None
@@ -133,6 +137,9 @@ class QdrantLocalSource:
         """Such a collection holds live memories only, so `select` changes nothing."""
         del select
         opened = self._opened
+        return opened.snapshot.reading(self._read(opened, after, batch_size))
+
+    def _read(self, opened: _Open, after: int, batch_size: int) -> Iterator[SourceBatch]:
         memories: list[SourceMemory] = []
         unreadable: list[Unreadable] = []
         size = rowid = 0
@@ -165,7 +172,7 @@ class QdrantLocalSource:
             for rowid in opened.rowids:
                 if rowid > after:
                     row = opened.snapshot.connection.execute("SELECT point FROM points WHERE rowid = ?", (rowid,))
-                    yield rowid, _read(row.fetchone()[0])
+                    yield rowid, _unpickled(row.fetchone()[0])
         except sqlite3.Error as error:
             opened.snapshot.check_unchanged()
             raise self._damaged(error) from error
@@ -174,7 +181,7 @@ class QdrantLocalSource:
         return SourceError(f"The qdrant-client folder {self._path} can't be read: {error}.")
 
 
-def _read(pickled: object) -> StoredPoint | str:
+def _unpickled(pickled: object) -> StoredPoint | str:
     try:
         return read_point(pickled if isinstance(pickled, bytes) else b"")
     except ValueError as error:

@@ -11,10 +11,12 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, Self, TypeVar
 from urllib.parse import quote
 
 from mcp_memory.migration.sources.base import Fingerprint, SourceChangedError, SourceError
@@ -23,6 +25,7 @@ from mcp_memory.migration.sources.fingerprint import fingerprint
 MAGIC = b"SQLite format 3\0"
 _WAL_HEADER = 32
 _ATTEMPTS = 5
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,9 @@ class Snapshot:
         self.path = path.resolve()  # SQLite looks for the logs beside the file that a link points to
         self._beside = (_beside(self.path, "-wal"), _beside(self.path, "-journal"))
         self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self.in_use = threading.RLock()
+        """Held while a thread reads: a connection closed under it takes the whole process with it."""
+        self._closed = False
         try:
             self._check_header()
             self.fingerprint: Fingerprint = fingerprint(self.path, *self._beside)
@@ -84,9 +90,24 @@ class Snapshot:
                 f"{self.path} was written to while it was read. Stop the service that uses it, then run this again."
             )
 
+    def reading(self, items: Iterator[_Item]) -> Iterator[_Item]:
+        """`items`, made from this snapshot, each while it can't be closed; SourceError for one asked for later."""
+        while True:
+            with self.in_use:
+                if self._closed:
+                    raise SourceError(f"{self.path} was closed while it was read.")
+                try:
+                    item = next(items)
+                except StopIteration:
+                    return
+            yield item
+
     def close(self) -> None:
-        self.connection.close()
-        self._remove_copy()
+        """Waits for the thread that reads."""
+        with self.in_use:
+            self._closed = True
+            self.connection.close()
+            self._remove_copy()
 
     def _state(self) -> tuple[_State | None, ...]:
         return tuple(_State.of(path) for path in (self.path, *self._beside))

@@ -85,16 +85,20 @@ class SqliteSource:
 
     def inspect(self) -> SourceReport:
         opened = self._opened
-        try:
-            found = report(self._path, opened.snapshot, opened.schema)
-        except sqlite3.Error as error:
+        with opened.snapshot.in_use:
+            try:
+                found = report(self._path, opened.snapshot, opened.schema)
+            except sqlite3.Error as error:
+                opened.snapshot.check_unchanged()
+                raise self._damaged(error) from error
             opened.snapshot.check_unchanged()
-            raise self._damaged(error) from error
-        opened.snapshot.check_unchanged()
         return found
 
     def read(self, *, after: int = 0, batch_size: int = 500, select: Selection = LIVE) -> Iterator[SourceBatch]:
         opened = self._opened
+        return opened.snapshot.reading(self._read(opened, after, batch_size, select))
+
+    def _read(self, opened: _Open, after: int, batch_size: int, select: Selection) -> Iterator[SourceBatch]:
         schema, connection = opened.schema, opened.snapshot.connection
         vectors = VectorReader(connection, schema.vectors.dimensions, backup=schema.backup) if schema.vectors else None
         try:
