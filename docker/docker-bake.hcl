@@ -9,6 +9,8 @@ variable "REVISION" { default = "unknown" }
 variable "VERSION" { default = "" }
 variable "BUILD_CA_FILE" { default = "docker/no-ca.pem" }
 variable "SOURCE_DATE_EPOCH" { default = "" }
+# The image that writes the bill of materials of what is released; "" leaves it out, for places where that image can't be had.
+variable "SBOM_GENERATOR" { default = "docker/buildkit-syft-scanner:stable-1" }
 
 # CI's metadata step gives tags and labels here.
 target "docker-metadata-action" {
@@ -37,7 +39,7 @@ target "_common" {
 group "default" { targets = ["image-local"] }
 group "local" { targets = ["image-local", "proxy-local"] }
 group "all" { targets = ["image-all", "image-torch-all", "proxy-all"] }
-group "validate" { targets = ["lint", "test"] }
+group "validate" { targets = ["lint", "alerts", "test"] }
 
 target "image" {
   inherits = ["_common", "docker-metadata-action"]
@@ -78,14 +80,24 @@ target "image-all" { inherits = ["image", "_both"] }
 target "image-torch-all" { inherits = ["image-torch", "_both"] }
 target "proxy-all" { inherits = ["proxy", "_both"] }
 
-# What is published: with a bill of materials and a signed record of the build.
+# What is published, by docker/publish.py: each with a record of its build, and a bill of materials.
 target "release" {
-  name     = "release-${flavor}"
-  matrix   = { flavor = ["onnx", "torch"] }
+  name = "release-${item.name}"
+  matrix = {
+    item = [
+      { name = "onnx", title = "mcp-memory", stage = "image", flavor = "onnx" },
+      { name = "torch", title = "mcp-memory", stage = "image", flavor = "torch" },
+      { name = "proxy", title = "mcp-memory-proxy", stage = "proxy", flavor = "onnx" },
+    ]
+  }
   inherits = ["_common", "docker-metadata-action", "_both"]
-  target   = "image"
-  args     = { FLAVOR = flavor }
-  attest   = ["type=sbom", "type=provenance,mode=max"]
+  target   = item.stage
+  args     = { FLAVOR = item.flavor }
+  labels   = { "org.opencontainers.image.title" = item.title }
+  attest = concat(
+    ["type=provenance,mode=max"],
+    SBOM_GENERATOR != "" ? ["type=sbom,generator=${SBOM_GENERATOR}"] : [],
+  )
 }
 
 target "lint" {
@@ -94,8 +106,29 @@ target "lint" {
   output   = ["type=cacheonly"]
 }
 
+# Prometheus's own check of the alert rules, and their tests.
+target "alerts" {
+  inherits = ["_common"]
+  target   = "alerts"
+  output   = ["type=cacheonly"]
+}
+
 target "test" {
   inherits = ["_common"]
   target   = "test"
   output   = ["type=cacheonly"]
+}
+
+# What tests/images/test_publish.py needs: a registry, and something that writes a bill of materials without the network.
+target "registry" {
+  inherits = ["_common"]
+  target   = "registry"
+  tags     = ["memory-test-registry:local"]
+  output   = ["type=docker"]
+}
+
+target "bill-of-materials" {
+  inherits = ["_common"]
+  target   = "bill-of-materials"
+  tags     = ["memory-test-bill-of-materials:local"]
 }
