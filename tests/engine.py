@@ -10,12 +10,14 @@ import os
 import platform
 import shutil
 import subprocess
+import tarfile
+import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -114,6 +116,50 @@ class Image:
         finally:
             docker("rm", "--volumes", created)
 
+    def layers(self) -> Iterator[list[str]]:
+        """Paths of the files and links of each layer, from the lowest up."""
+        for manifest, archive in self._manifests():
+            for layer in manifest["layers"]:
+                with tarfile.open(fileobj=_blob(archive, layer["digest"]), mode="r:*") as entries:
+                    yield [entry.name for entry in entries if not entry.isdir()]
+
+    def history(self) -> list[str]:
+        """The steps that made it, as everybody can read them."""
+        for manifest, archive in self._manifests():
+            config = json.load(_blob(archive, manifest["config"]["digest"]))
+            return [step.get("created_by", "") for step in config["history"]]
+        raise AssertionError(f"{self.name} has no manifest for {self.platform}")
+
+    def _manifests(self) -> Iterator[tuple[dict[str, Any], tarfile.TarFile]]:
+        """The image's own manifest in what `docker save` gives; yields once."""
+        with tempfile.TemporaryFile() as file:
+            subprocess.run(["docker", "save", self.name], stdout=file, check=True)
+            file.seek(0)
+            with tarfile.open(fileobj=file) as archive:
+                entries = json.load(_file(archive, "index.json"))["manifests"]
+                while entries:
+                    document = json.load(_blob(archive, entries.pop(0)["digest"]))
+                    if "manifests" in document:
+                        entries += [
+                            entry
+                            for entry in document["manifests"]
+                            if "{os}/{architecture}".format(**entry["platform"]) == self.platform
+                        ]
+                    else:
+                        config = json.load(_blob(archive, document["config"]["digest"]))
+                        if f"{config['os']}/{config['architecture']}" == self.platform:
+                            yield document, archive
+
+
+def _blob(archive: tarfile.TarFile, digest: str) -> IO[bytes]:
+    return _file(archive, f"blobs/{digest.replace(':', '/')}")
+
+
+def _file(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    file = archive.extractfile(name)
+    assert file is not None, f"{name} is no file"
+    return file
+
 
 @dataclass
 class Container:
@@ -148,6 +194,10 @@ class Container:
                 return time.monotonic() - began
             time.sleep(0.1)
         pytest.fail(f"not healthy in time: {self.state['Health']}\n{self.logs()}")
+
+    def stop(self) -> None:
+        """End it as `docker stop` does, with time to finish."""
+        docker("stop", "--time", "60", self.name)
 
     def wait_ended(self, seconds: float | None = None) -> int:
         """Wait until it ends; its exit code."""

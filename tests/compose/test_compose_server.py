@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from project import Project, Start
+from project import ROOT, Project, Start
 
-from engine import docker
+import release_data
+from engine import NATIVE, Image, docker
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("qdrant_image")]
 
@@ -159,3 +162,34 @@ def test_volume_that_root_wrote_is_refused_and_readable_after_the_documented_com
     project.up()
     with project.client() as http:
         assert http.get(f"/api/memories/{stored['content_hash']}").json()["content"] == "Root wrote this"
+
+
+@pytest.mark.parametrize(
+    "archive", sorted(release_data.DATA.glob("release-*-server.tar.gz")), ids=lambda path: path.name
+)
+def test_volumes_of_an_earlier_release_are_read_whole(start: Start, archive: Path) -> None:
+    project = start(SERVER)
+    project.run("create", "--no-build")
+    image = Image(project.image, NATIVE)
+    volumes = {"data": f"{project.name}_memory-data", "qdrant": f"{project.name}_qdrant-storage"}
+    release_data.unpack(image, archive, volumes)
+    project.up()
+    with project.client() as http:
+        release_data.expect(http)
+        assert http.post("/api/memories", json={"content": "written by this release"}).status_code == 200
+
+
+def test_alerts_and_dashboard_ask_for_metrics_that_the_service_has(start: Start) -> None:
+    project = start(SERVER)
+    project.up()
+    with project.client() as http:
+        http.post("/api/memories", json={"content": "Something to measure"})
+        http.post("/api/search", json={"query": "something"})
+        exported = http.get("/metrics").text
+    known = set(re.findall(r"^# TYPE (\S+)", exported, re.MULTILINE))
+    for file in ("alerts.yml", "dashboard.json"):
+        asked = set(re.findall(r"mcp_memory_[a-z_]+", (ROOT / "compose" / "monitoring" / file).read_text()))
+        assert asked
+        assert not {re.sub("_(bucket|count|sum)$", "", name) for name in asked} - known, file
+    assert 'operations="reads"' in exported
+    assert 'operations="writes"' in exported

@@ -103,6 +103,27 @@ def test_no_secret_is_in_files_or_environment(filesystem: FileSystem) -> None:
     ]
 
 
+def test_no_layer_hides_what_another_one_holds(image: Image) -> None:
+    """What a later layer deletes or replaces is still in the image for whoever unpacks it: nothing is."""
+    seen: dict[str, int] = {}
+    twice = []
+    for number, entries in enumerate(image.layers()):
+        for path in entries:
+            if path.rpartition("/")[2].startswith(".wh."):
+                twice.append(f"layer {number} hides {path}")
+            elif path in seen:
+                twice.append(f"{path} is in layers {seen[path]} and {number}")
+            seen[path] = number
+    assert len(seen) > 10_000
+    assert not twice
+
+
+def test_history_tells_no_secret(image: Image) -> None:
+    steps = "\n".join(image.history())
+    assert "healthcheck.py" in steps
+    assert not re.search(r"BEGIN|PRIVATE KEY|[A-Z_]*(?:TOKEN|SECRET|PASSWORD)=\S", steps)
+
+
 def test_image_says_how_to_run_it(image: Image) -> None:
     config = image.config()
     assert config["User"] == "1000:1000"

@@ -7,11 +7,14 @@ import os
 import re
 import time
 from datetime import datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
+import release_data
 from engine import Container, Engine, docker
+from mcp_memory import __version__
 
 pytestmark = pytest.mark.slow
 
@@ -213,6 +216,25 @@ def test_full_disk_refuses_writes_loses_nothing_and_recovers(engine: Engine) -> 
         for content_hash in acknowledged:
             assert http.get(f"/api/memories/{content_hash}").status_code == 200
     assert container.state["Running"]
+
+
+@pytest.mark.parametrize(
+    "archive", sorted(release_data.DATA.glob("release-*-embedded.tar.gz")), ids=lambda path: path.name
+)
+def test_volume_of_an_earlier_release_is_read_whole_on_every_architecture(engine: Engine, archive: Path) -> None:
+    volume = engine.volume()
+    release_data.unpack(engine.image, archive, {"data": volume})
+    container = engine.run(options=[*PUBLISH, "--volume", f"{volume}:/data"])
+    container.wait_healthy()
+    with client(container, key_of(container)) as http:
+        release_data.expect(http)
+        _store(http, "written by this release")
+
+
+def test_this_release_has_archives_of_its_volumes() -> None:
+    names = {path.name for path in release_data.DATA.glob("release-*.tar.gz")}
+    wanted = {f"release-{__version__}-{kind}.tar.gz" for kind in ("embedded", "server")}
+    assert wanted <= names, "run tests/data/make_release_data.py and commit its files"
 
 
 def _store(http: httpx.Client, content: str) -> str:
