@@ -4,7 +4,7 @@ SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := app scripts tests benchmarks
+SOURCES := app scripts tests benchmarks docker
 PYTEST_ARGS ?=
 SOAK_SECONDS ?= 60
 
@@ -83,5 +83,33 @@ test-images: setup images ## Test every image on every platform that runs here
 	TEST_IMAGE=mcp-memory:dev TEST_TORCH_IMAGE=mcp-memory:dev-torch TEST_PROXY_IMAGE=mcp-memory-proxy:dev \
 	  $(BIN)/python -m pytest tests/images tests/compose $(PYTEST_ARGS)
 
+# Tools that read files of this repository, in an environment of their own.
+.uv/checks/.synced: pyproject.toml uv.lock
+	uv=$$($(PYTHON) scripts/development/get_uv.py .uv) && \
+	  UV_PROJECT_ENVIRONMENT=.uv/checks "$$uv" sync --frozen --quiet --only-group checks
+	touch $@
+
+ACTIONLINT := .uv/bin/actionlint-1.7.12
+$(ACTIONLINT):
+	GOBIN=$(CURDIR)/.uv/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+	mv .uv/bin/actionlint $@
+
+.PHONY: lint-images
+lint-images: .uv/checks/.synced ## Check the Dockerfile, every compose file and the alert rules (needs Docker)
+	.uv/checks/bin/hadolint --config docker/hadolint.yaml docker/Dockerfile
+	for files in compose.yaml compose/server.yaml compose/embedded.yaml compose/cluster.yaml \
+	  "compose.yaml -f compose/monitoring.yaml" "compose.yaml -f compose/tls.yaml"; do \
+	  GRAFANA_PASSWORD=- TLS_CERTIFICATE=- docker compose --project-directory . -f $$files config --quiet; done
+	$(BAKE) --progress quiet alerts
+
+.PHONY: lint-workflows
+lint-workflows: .uv/checks/.synced $(ACTIONLINT) ## Check the workflows of .github (actionlint needs Go, zizmor runs offline)
+	$(ACTIONLINT) -color
+	.uv/checks/bin/zizmor --offline --no-progress --pedantic --quiet .github
+
+.PHONY: reproducible
+reproducible: ## Build this machine's image twice without cache and compare the layers
+	$(PYTHON) docker/reproducible.py $(REPRODUCIBLE_ARGS)
+
 .PHONY: ci
-ci: lint test test-images ## Everything, on both architectures
+ci: lint lint-workflows lint-images test test-images ## Everything, on both architectures
