@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import mmap
 import os
@@ -101,6 +102,8 @@ class Master(Arbiter):  # type: ignore[misc]
     def spawn_worker(self) -> int:
         """Fork a worker. In the worker this never returns: the callers' frames, with what they clean up, are the master's."""
         master = os.getpid()
+        gc.collect()
+        gc.freeze()  # a worker's collections would copy every page that they look at: 5 MB
         try:
             return int(super().spawn_worker())
         except SystemExit as end:

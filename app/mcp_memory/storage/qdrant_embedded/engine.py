@@ -20,6 +20,7 @@ from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.launch import EX_TEMPFAIL
 from mcp_memory.storage.qdrant_embedded.lock import FolderLock
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions, decode_options
+from mcp_memory.storage.qdrant_embedded.pages import let_go_of_pages
 from mcp_memory.storage.qdrant_embedded.server import EngineServer
 from mcp_memory.storage.qdrant_embedded.store import OpenStore
 
@@ -109,6 +110,7 @@ def main(arguments: list[str]) -> int:
     listener, address = listen(folder, options.transport or default_transport())
     try:
         opened: OpenStore | MemoryServiceError = OpenStore.open(options)
+        let_go_of_pages(folder.path)
     except MemoryServiceError as error:
         opened = error
     except Exception as error:  # qdrant-edge raises bare Exception; the clients must hear why
