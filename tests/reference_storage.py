@@ -66,16 +66,18 @@ class ReferenceStorage(BaseStorage):
             id_ = item.memory.id
             outcomes.append(UpsertOutcome.EXISTED if id_ in before | written else UpsertOutcome.STORED)
             if id_ not in written and not (mode is UpsertMode.INSERT and id_ in before):
-                self._put(item)
+                self._put(item, mode)
                 written.add(id_)
         return outcomes
 
-    def _put(self, item: EmbeddedMemory) -> None:
+    def _put(self, item: EmbeddedMemory, mode: UpsertMode) -> None:
+        kept = mode is UpsertMode.COPY
+        self._revision = max(self._revision, item.memory.revision if kept else 0)
         memory = replace(
             item.memory,
             created_at=round(item.memory.created_at, 6),
             updated_at=round(item.memory.updated_at, 6),
-            revision=self._next_revision(item.memory.revision),
+            revision=item.memory.revision if kept else self._next_revision(item.memory.revision),
         )
         self._points[memory.id] = EmbeddedMemory(memory, item.vector.astype(np.float32))
         self._terms[memory.id] = dict(zip(*self._bm25.document(memory.content), strict=True))

@@ -255,3 +255,29 @@ async def test_vectors_are_not_mixed_up(storage: BaseStorage) -> None:
     found = await storage.get_embedded([item.memory.content_hash for item in items])
     cosines = [float(found[item.memory.content_hash].vector @ item.vector) for item in items]
     assert np.min(cosines) > 0.9999
+
+
+async def test_a_copy_keeps_its_revision_and_later_writes_go_beyond_it(storage: BaseStorage) -> None:
+    stored, later = collection(2)
+    ahead = 2**52
+    object.__setattr__(stored.memory, "revision", ahead)
+    hashes = [stored.memory.content_hash, later.memory.content_hash]
+
+    assert await storage.upsert([stored], mode=UpsertMode.COPY) == [STORED]
+    assert await storage.upsert([stored], mode=UpsertMode.COPY) == [EXISTED]
+    await storage.upsert([later])
+
+    found = await storage.get(hashes)
+    assert found[hashes[0]].revision == ahead
+    assert found[hashes[1]].revision > ahead
+
+
+async def test_versions_are_those_of_every_memory_in_order_of_id(storage: BaseStorage) -> None:
+    items = collection(30)
+    await storage.upsert(items)
+    await storage.update(items[3].memory.content_hash, MemoryChanges(tags=("new",)))
+
+    found = [version async for batch in storage.versions(batch_size=7) for version in batch]
+
+    memories = (await storage.get([item.memory.content_hash for item in items])).values()
+    assert found == sorted((memory.id, memory.content_hash, memory.revision) for memory in memories)

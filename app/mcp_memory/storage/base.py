@@ -8,23 +8,36 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, ScoredMemory
 from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter, Page, SearchQuery
 
 
 class UpsertMode(StrEnum):
-    """INSERT leaves a stored memory of the same hash as it is; REPLACE overwrites it."""
+    """INSERT leaves a stored memory of the same hash as it is; REPLACE overwrites it; COPY does too and keeps the revision.
+
+    COPY is for a collection that takes another's place: equal revisions then mean equal memories.
+    """
 
     INSERT = "insert"
     REPLACE = "replace"
+    COPY = "copy"
 
 
 class UpsertOutcome(StrEnum):
     STORED = "stored"
     EXISTED = "existed"
     """The hash was there: kept as it was (INSERT) or overwritten (REPLACE)."""
+
+
+class Version(NamedTuple):
+    """Which state of a memory a collection holds."""
+
+    id: str
+    """The point's."""
+    content_hash: str
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +173,14 @@ class BaseStorage(ABC):
 
         `after_id` resumes behind that id. Memories stored or deleted meanwhile may or may not be seen.
         """
+
+    async def versions(self, *, batch_size: int = 1_000) -> AsyncIterator[list[Version]]:
+        """Of every memory, in order of point id, in bounded batches: how two collections are compared.
+
+        Read here with everything else: a backend that can leave texts and vectors aside overrides it.
+        """
+        async for batch in self.iterate(batch_size=batch_size):
+            yield [Version(item.memory.id, item.memory.content_hash, item.memory.revision) for item in batch]
 
     @abstractmethod
     async def optimize(self) -> OptimizeReport:

@@ -31,6 +31,7 @@ from mcp_memory.storage.base import (
     StorageStats,
     UpsertMode,
     UpsertOutcome,
+    Version,
 )
 from mcp_memory.storage.payload import from_payload, to_payload
 from mcp_memory.storage.qdrant_embedded import protocol
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 BATCH = 256
 BATCH_CHARACTERS = 4_000_000
 """A request holds at most this much text and this many memories, so that no frame grows large."""
+VERSIONS = 500
+"""Read at a time: some milliseconds of the engine's thread."""
 PIPELINED = 4
 """Batches of one call under way at a time: the engine works on one while the next arrives."""
 
@@ -81,7 +84,9 @@ class QdrantEmbeddedStorage(BaseStorage):
 
         async def send(records: list[Record]) -> list[bool]:
             async with gate:
-                request = protocol.Upsert(records, insert_only=mode is UpsertMode.INSERT)
+                request = protocol.Upsert(
+                    records, insert_only=mode is UpsertMode.INSERT, keep_revisions=mode is UpsertMode.COPY
+                )
                 return (await self._client.ask(request, protocol.Existed)).flags
 
         batches = _batches(list(first.values()))
@@ -184,6 +189,18 @@ class QdrantEmbeddedStorage(BaseStorage):
             if not records:
                 return
             yield [_embedded(record) for record in records]
+            after_id = records[-1].id
+
+    async def versions(self, *, batch_size: int = 1_000) -> AsyncIterator[list[Version]]:
+        after_id: str | None = None
+        while True:
+            request = protocol.Scroll(
+                EVERYTHING, min(batch_size, VERSIONS), after_id, only=["content_hash", "revision"]
+            )
+            records = (await self._client.ask(request, protocol.Records)).records
+            if not records:
+                return
+            yield [Version(record.id, record.payload["content_hash"], record.payload["revision"]) for record in records]
             after_id = records[-1].id
 
     # State

@@ -111,14 +111,17 @@ class Collection:
 
     # Write
 
-    def upsert(self, records: Sequence[Record], *, insert_only: bool) -> list[bool]:
+    def upsert(self, records: Sequence[Record], *, insert_only: bool, keep_revisions: bool = False) -> list[bool]:
         """Store one slice; for each record whether its id was there before. Ids are distinct."""
         there = self.existing([record.id for record in records])
         points = []
         for record in records:
             if insert_only and record.id in there:
                 continue
-            record.payload["revision"] = self.next_revision(int(record.payload.get("revision", 1)))
+            if keep_revisions:
+                self._revision = max(self._revision, int(record.payload["revision"]))
+            else:
+                record.payload["revision"] = self.next_revision(int(record.payload.get("revision", 1)))
             points.append(self._point(record))
         if points:
             self._shard.update(edge.UpdateOperation.upsert_points(points))
@@ -196,15 +199,21 @@ class Collection:
         }
 
     def scroll(
-        self, where: MemoryFilter, *, limit: int, after: str | None = None, payload: bool = True
+        self,
+        where: MemoryFilter,
+        *,
+        limit: int,
+        after: str | None = None,
+        payload: bool = True,
+        only: Sequence[str] | None = None,
     ) -> list[Record]:
-        """Points in order of id, behind `after`; with vectors where `payload` is asked for."""
+        """Points in order of id, behind `after`; with vectors where the whole payload is asked for."""
         request = edge.ScrollRequest(
             offset=after,
             limit=limit + 1,
             filter=self.filter(where),
-            with_payload=payload,
-            with_vector=[self._vector_name] if payload else False,
+            with_payload=edge.PayloadSelector.Include(list(only)) if only is not None else payload,
+            with_vector=[self._vector_name] if payload and only is None else False,
         )
         points = [point for point in self._shard.scroll(request)[0] if str(point.id) != after]
         return [self._record(point) for point in points[:limit]]

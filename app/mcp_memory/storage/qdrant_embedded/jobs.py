@@ -83,7 +83,9 @@ def _at_once(collection: Collection, request: WriteRequest | ReadRequest) -> Job
         case Search():
             return ranked_search(collection, request)
         case Scroll():
-            return Records(collection.scroll(request.where, limit=request.limit, after=request.after))
+            return Records(
+                collection.scroll(request.where, limit=request.limit, after=request.after, only=request.only)
+            )
         case Count():
             return Number(collection.count(request.where))
         case Ping():
@@ -102,7 +104,7 @@ def _upsert(collection: Collection, request: Upsert) -> Job:
     for records in _slices(request.records, UPSERT_SLICE):
         if flags:
             yield
-        flags += collection.upsert(records, insert_only=request.insert_only)
+        flags += collection.upsert(records, insert_only=request.insert_only, keep_revisions=request.keep_revisions)
     return Existed(flags)
 
 

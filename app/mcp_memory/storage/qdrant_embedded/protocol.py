@@ -40,6 +40,7 @@ class Hello(msgspec.Struct, tag=True):
 class Upsert(msgspec.Struct, tag=True):
     records: list[Record]
     insert_only: bool = False
+    keep_revisions: bool = False
 
 
 class Get(msgspec.Struct, tag=True):
@@ -88,6 +89,8 @@ class Scroll(msgspec.Struct, tag=True):
     where: MemoryFilter
     limit: int
     after: str | None = None
+    only: list[str] | None = None
+    """These keys of the payload, and no vectors."""
 
 
 class Count(msgspec.Struct, tag=True):

@@ -20,6 +20,7 @@ from mcp_memory.storage.base import (
     StorageStats,
     UpsertMode,
     UpsertOutcome,
+    Version,
 )
 from mcp_memory.storage.payload import from_payload
 from mcp_memory.storage.qdrant_server import snapshots, upkeep
@@ -175,6 +176,19 @@ class QdrantServerStorage(BaseStorage):
                 return
             yield found
             after = found[-1].memory.id
+
+    async def versions(self, *, batch_size: int = 1_000) -> AsyncIterator[list[Version]]:
+        after: str | None = None
+        keys = ["content_hash", "revision"]
+        while True:
+            position = after
+            rows = await self._run(
+                lambda _, at=position: self._reads.scroll(EVERYTHING, limit=batch_size, after=at, keys=keys)  # type: ignore[misc]
+            )
+            if not rows:
+                return
+            yield [Version(row.id, row.payload["content_hash"], int(row.payload.get("revision", 1))) for row in rows]
+            after = rows[-1].id
 
     async def optimize(self) -> OptimizeReport:
         started = time.monotonic()

@@ -43,7 +43,7 @@ class Writes:
             first.setdefault(item.memory.id, item)
         stored: set[str] = set()
         for batch in batches(list(first.values())):
-            stored |= await (self._insert(batch) if mode is UpsertMode.INSERT else self._replace(batch))
+            stored |= await (self._insert(batch) if mode is UpsertMode.INSERT else self._replace(batch, mode))
         outcomes = []
         for item in items:
             new = item.memory.id in stored
@@ -62,12 +62,16 @@ class Writes:
         given = {id_: payload["revision"] for id_, payload in zip(ids, payloads, strict=True)}
         return {id_ for id_, payload in found.items() if payload.get("revision") == given[id_]}
 
-    async def _replace(self, batch: Sequence[EmbeddedMemory]) -> set[str]:
+    async def _replace(self, batch: Sequence[EmbeddedMemory], mode: UpsertMode) -> set[str]:
         there = await self._reads.payloads([item.memory.id for item in batch], only=["revision"])
         payloads = []
         for item in batch:
             before = int(there.get(item.memory.id, {}).get("revision", 0))
-            payloads.append(stored_payload(item, self._revisions.next(max(item.memory.revision, before + 1))))
+            revision = item.memory.revision
+            if mode is not UpsertMode.COPY:
+                revision = self._revisions.next(max(revision, before + 1))
+            self._revisions.seen(revision)
+            payloads.append(stored_payload(item, revision))
         await self._write(batch, payloads, None)
         return {item.memory.id for item in batch} - there.keys()
 

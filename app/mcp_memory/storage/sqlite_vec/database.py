@@ -90,16 +90,21 @@ class Database:
             id_ = item.memory.id
             outcomes.append(UpsertOutcome.EXISTED if id_ in known or id_ in written else UpsertOutcome.STORED)
             if id_ not in written and not (mode is UpsertMode.INSERT and id_ in known):
-                self._write(item, known.get(id_))
+                self._write(item, known.get(id_), mode)
                 written.add(id_)
         return outcomes
 
-    def _write(self, item: EmbeddedMemory, rowid: int | None) -> None:
+    def _write(self, item: EmbeddedMemory, rowid: int | None, mode: UpsertMode) -> None:
+        revision = item.memory.revision
+        if mode is UpsertMode.COPY:
+            self._index.seen_revision(revision)
+        else:
+            revision = self._index.next_revision(time.time(), revision)
         memory = replace(
             item.memory,
             created_at=round(item.memory.created_at, 6),
             updated_at=round(item.memory.updated_at, 6),
-            revision=self._index.next_revision(time.time(), item.memory.revision),
+            revision=revision,
         )
         values = {name: value for name, value in values_of(memory).items() if name in self._layout.columns}
         if rowid is None:

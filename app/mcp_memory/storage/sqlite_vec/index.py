@@ -78,6 +78,10 @@ class Index:
         self._connection.execute("UPDATE mcp_state SET value = ? WHERE key = 'revision'", (revision,))
         return revision
 
+    def seen_revision(self, revision: int) -> None:
+        """Revisions given from here on are later than this one."""
+        self._connection.execute("UPDATE mcp_state SET value = max(value, ?) WHERE key = 'revision'", (revision,))
+
     def catch_up(self, now: float, fallback_time: float) -> int:
         """Index what the original wrote, changed or deleted since; returns how many rows that were.
 
