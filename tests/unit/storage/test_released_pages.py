@@ -11,7 +11,9 @@ import pytest
 
 from mcp_memory.storage.qdrant_embedded.pages import let_go_of_pages
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what is mapped, in /proc: run it there")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells what is mapped, in /proc: run it there"
+)
 SIZE = 4 * 1024 * 1024
 
 
