@@ -59,6 +59,8 @@ clean: ## Remove what make made
 export BUILD_CA_FILE ?= $(or $(SSL_CERT_FILE),docker/no-ca.pem)
 export REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 export VERSION ?= $(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' app/mcp_memory/__init__.py)
+# Newer buildx asks before it reads files elsewhere: certificates are.
+export BUILDX_BAKE_ENTITLEMENTS_FS ?= 0
 BAKE := docker buildx bake --file docker/docker-bake.hcl
 
 .PHONY: image
@@ -77,6 +79,22 @@ image-sizes: ## Print what the images cost to pull
 test-image: setup image ## Test this machine's image, and compose with it
 	TEST_IMAGE=mcp-memory:local TEST_PROXY_IMAGE=mcp-memory-proxy:local \
 	  $(BIN)/python -m pytest tests/images tests/compose $(PYTEST_ARGS)
+
+.PHONY: test-image-torch
+test-image-torch: setup ## Build this machine's torch image and test it
+	$(BAKE) --load image-torch
+	TEST_TORCH_IMAGE=mcp-memory:dev-torch $(BIN)/python -m pytest \
+	  tests/images/test_image_torch.py tests/images/test_image_sizes.py $(PYTEST_ARGS)
+
+.PHONY: test-image-proxy
+test-image-proxy: setup image ## Test this machine's proxy: replicas behind it, TLS in front
+	TEST_IMAGE=mcp-memory:local TEST_PROXY_IMAGE=mcp-memory-proxy:local $(BIN)/python -m pytest \
+	  tests/compose/test_compose_cluster.py tests/compose/test_compose_tls.py $(PYTEST_ARGS)
+
+.PHONY: test-image-emulated
+test-image-emulated: setup ## Build the ARM64 image where that is emulated, and test it
+	$(BAKE) --load --set image.platform=linux/arm64 image
+	TEST_IMAGE=mcp-memory:dev $(BIN)/python -m pytest tests/images --deselect tests/images/test_publish.py $(PYTEST_ARGS)
 
 .PHONY: test-images
 test-images: setup images ## Test every image on every platform that runs here

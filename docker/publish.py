@@ -29,6 +29,8 @@ ROOT = Path(__file__).resolve().parents[1]
 BAKE = ("docker", "buildx", "bake", "--file", "docker/docker-bake.hcl")
 RUNNERS = {"linux/amd64": "ubuntu-24.04", "linux/arm64": "ubuntu-24.04-arm"}
 """CI's machine for each platform: built and tested where it will run."""
+TESTS = {"onnx": "test-image", "torch": "test-image-torch", "proxy": "test-image-proxy"}
+"""The make target that builds and tests an image on the machine that will push it."""
 NATIVE = {"x86_64": "linux/amd64", "aarch64": "linux/arm64", "arm64": "linux/arm64"}.get(machine.machine())
 PROVENANCE, BILL_OF_MATERIALS = "https://slsa.dev/provenance/", "https://spdx.dev/Document"
 HEALTHY_SECONDS = 180
@@ -55,7 +57,13 @@ def targets() -> dict[str, list[str]]:
 def matrix() -> list[dict[str, str]]:
     """One entry a job of CI."""
     return [
-        {"name": name, "platform": platform, "runner": RUNNERS[platform], "file": file_name(name, platform)}
+        {
+            "name": name,
+            "platform": platform,
+            "runner": RUNNERS[platform],
+            "test": TESTS[name],
+            "file": file_name(name, platform),
+        }
         for name, platforms in targets().items()
         for platform in platforms
     ]

@@ -25,7 +25,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One line for all that isn't asked for."""
-    if not os.environ.get("TEST_IMAGE"):
+    if not any(os.environ.get(name) for name in ("TEST_IMAGE", "TEST_TORCH_IMAGE")):
         for item in items:
             if item.path.is_relative_to(HERE):
                 item.add_marker(pytest.mark.skip(reason=NOT_ASKED))
