@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def notes(version: str, changelog: str) -> str:
     """What stands below `## [VERSION]` (or `## VERSION - DATE`). Raises ValueError where nothing does."""
     found = re.search(
-        rf"^## \[?{re.escape(version)}\]?(?: .*)?$\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL
+        rf"^## \[?{re.escape(version)}\]?(?: [^\n]*)?$\n(.*?)(?=^## |\Z)", changelog, re.MULTILINE | re.DOTALL
     )
     if found is None or not found[1].strip():
         raise ValueError(f'CHANGELOG.md says nothing about {version}: give "## Unreleased" that name and a date.')
