@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from mcp_memory import __version__
-from mcp_memory.cli.collection import backup, drop, init, restore
+from mcp_memory.cli.backup import backup, restore
+from mcp_memory.cli.collection import drop, init
 from mcp_memory.cli.doctor import doctor
 from mcp_memory.cli.find import list_memories, search
 from mcp_memory.cli.forget import delete

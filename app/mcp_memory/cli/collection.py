@@ -1,20 +1,19 @@
-"""`memory init`, `drop`, `backup`, `restore`: the collection as a whole."""
+"""`memory init` and `memory drop`: the collection as a whole."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcp_memory.cli.output import printable, size
+from mcp_memory.cli.output import printable
 
 if TYPE_CHECKING:
     from mcp_memory.config import Settings
-    from mcp_memory.storage.base import BackupReport, BaseStorage, StorageHealth, SupportsBackup
+    from mcp_memory.storage.base import BaseStorage, StorageHealth
 
 
 def init() -> None:
@@ -54,20 +53,8 @@ def drop(
     print(f"Deleted: {', '.join(names)}." if names else f"There was no collection '{settings.collection}'.")
 
 
-def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the backup.")]) -> None:
-    """Back up every memory of a Qdrant server into a folder; the service goes on meanwhile."""
-    report = asyncio.run(_copy(lambda storage: storage.backup(folder)))
-    print(f"{report.memories:,} memories backed up to {printable(str(report.folder))} ({size(report.bytes)}).")
-
-
-def restore(folder: Annotated[Path, typer.Argument(help="A folder that `memory backup` wrote.")]) -> None:
-    """Put a backup in the place of what is stored. What is there stays on the server under a backup alias."""
-    report = asyncio.run(_copy(lambda storage: storage.restore(folder)))
-    print(f"{report.memories:,} memories restored from {printable(str(report.folder))}.")
-
-
 @asynccontextmanager
-async def _built(settings: Settings) -> AsyncIterator[BaseStorage]:
+async def built(settings: Settings) -> AsyncIterator[BaseStorage]:
     """The storage of the settings, not opened; closed at the end."""
     from mcp_memory.container import build_storage, embedding_options  # noqa: PLC0415
     from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415
@@ -85,30 +72,10 @@ async def _open(settings: Settings) -> tuple[StorageHealth, int]:
     """Its state, and how many memories are in it."""
     from mcp_memory.domain.query import EVERYTHING  # noqa: PLC0415
 
-    async with _built(settings) as storage:
+    async with built(settings) as storage:
         await storage.initialize()
         health = await storage.health()
         return health, await storage.count(EVERYTHING) if health.healthy else 0
-
-
-async def _copy(work: Callable[[SupportsBackup], Awaitable[BackupReport]]) -> BackupReport:
-    from mcp_memory.config import load_settings  # noqa: PLC0415 - for this command only
-    from mcp_memory.domain.errors import ConfigurationError, StorageFormatError  # noqa: PLC0415
-    from mcp_memory.storage.base import SupportsBackup  # noqa: PLC0415
-
-    settings = load_settings()
-    if not settings.qdrant_urls:
-        raise ConfigurationError(
-            "Backups are of a Qdrant server (MCP_QDRANT_URL). For this backend: memory export > memories.jsonl"
-        )
-    async with _built(settings) as storage:
-        if not isinstance(storage, SupportsBackup):
-            raise ConfigurationError("This backend has no backups: memory export > memories.jsonl")
-        try:
-            await storage.initialize()
-        except StorageFormatError as error:  # a collection that is gone is what a restore is for
-            print(error.message.split("\n", 1)[0])
-        return await work(storage)
 
 
 async def _drop(settings: Settings) -> list[str]:

@@ -1,0 +1,121 @@
+"""`memory backup` and `memory restore`: of a Qdrant server by its snapshots, of an embedded store by a copy of its files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mcp_memory.cli.collection import built
+from mcp_memory.cli.output import count, printable, size
+
+if TYPE_CHECKING:
+    from mcp_memory.config import Settings
+    from mcp_memory.storage.base import BackupReport, SupportsBackup
+
+
+def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the backup.")]) -> None:
+    """Copy every memory into a folder, with checksums. A service on an embedded store answers 503 while it is copied."""
+    settings = _settings()
+    if settings.qdrant_urls:
+        report = asyncio.run(_on_server(settings, lambda storage: storage.backup(folder)))
+    else:
+        report = asyncio.run(_from_folder(settings, folder.absolute()))
+    print(f"{count(report.memories)} backed up to {printable(str(report.folder))} ({size(report.bytes)}).")
+
+
+def restore(folder: Annotated[Path, typer.Argument(help="A folder that `memory backup` wrote.")]) -> None:
+    """Put a backup in the place of what is stored. What is there is kept: under an alias, or in a folder beside it."""
+    settings = _settings()
+    kept = None
+    if settings.qdrant_urls:
+        report = asyncio.run(_on_server(settings, lambda storage: storage.restore(folder)))
+    else:
+        report, kept = asyncio.run(_into_folder(settings, folder.absolute()))
+    print(f"{count(report.memories)} restored from {printable(str(report.folder))}.")
+    if kept is not None:
+        print(f"What was there is kept in {printable(str(kept))}; delete that folder when you don't need it.")
+
+
+def _settings() -> Settings:
+    from mcp_memory.config import Backend, load_settings  # noqa: PLC0415 - for these commands only
+    from mcp_memory.domain.errors import ConfigurationError  # noqa: PLC0415
+
+    settings = load_settings()
+    if settings.backend is not Backend.QDRANT:
+        raise ConfigurationError(
+            f"Backups are of Qdrant, not of {settings.backend.value}. For this backend: memory export > memories.jsonl"
+        )
+    return settings
+
+
+async def _on_server(settings: Settings, work: Callable[[SupportsBackup], Awaitable[BackupReport]]) -> BackupReport:
+    from mcp_memory.domain.errors import ConfigurationError, StorageFormatError  # noqa: PLC0415
+    from mcp_memory.storage.base import SupportsBackup  # noqa: PLC0415
+
+    async with built(settings) as storage:
+        if not isinstance(storage, SupportsBackup):
+            raise ConfigurationError("This backend has no backups: memory export > memories.jsonl")
+        try:
+            await storage.initialize()
+        except StorageFormatError as error:  # a collection that is gone is what a restore is for
+            print(error.message.split("\n", 1)[0])
+        return await work(storage)
+
+
+async def _from_folder(settings: Settings, folder: Path) -> BackupReport:
+    """The store is opened once without its service: what a crash left in the log is applied, and the memories are counted."""
+    from mcp_memory.domain.errors import StorageFormatError  # noqa: PLC0415
+    from mcp_memory.domain.model import ModelIdentity  # noqa: PLC0415
+    from mcp_memory.domain.query import EVERYTHING  # noqa: PLC0415
+    from mcp_memory.owner.exclusive import exclusive_use  # noqa: PLC0415
+    from mcp_memory.owner.identity import identify  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_embedded.backup import back_up, check_free  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_embedded.folder import StorageFolder  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions  # noqa: PLC0415
+
+    path = settings.qdrant_path.absolute()
+    if StorageFolder(path).look() is None:
+        raise StorageFormatError(f"There is no store in {path} to back up.")
+    check_free(folder)  # before anybody is kept waiting
+    async with exclusive_use(identify(settings), reason="a backup is copied"):
+        manifest = StorageFolder(path).look()
+        if manifest is None:
+            raise StorageFormatError(f"There is no store in {path} to back up.")
+        model = manifest.model
+        as_it_is = EmbeddedOptions(
+            path,
+            ModelIdentity(model.name, model.dimensions, model.fingerprint),
+            collection=manifest.collection,
+            quantization=manifest.quantization.kind == "binary",
+            graph_threshold=0,
+        )
+        storage = QdrantEmbeddedStorage(as_it_is)
+        await storage.initialize()
+        try:
+            memories = await storage.count(EVERYTHING)
+        finally:
+            await storage.close()
+        return await asyncio.to_thread(back_up, path, folder, memories=memories)
+
+
+async def _into_folder(settings: Settings, folder: Path) -> tuple[BackupReport, Path | None]:
+    from mcp_memory.container import embedding_options  # noqa: PLC0415
+    from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415
+    from mcp_memory.owner.exclusive import exclusive_use  # noqa: PLC0415
+    from mcp_memory.owner.identity import identify  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_embedded.backup import check, restore  # noqa: PLC0415
+
+    embedder = await asyncio.to_thread(build_embedder, embedding_options(settings))
+    try:
+        model = embedder.identity
+    finally:
+        await embedder.close()
+    contents = await asyncio.to_thread(check, folder, model)  # before anybody is kept waiting
+    async with exclusive_use(identify(settings), reason="a backup is restored"):
+        path = settings.qdrant_path.absolute()
+        return await asyncio.to_thread(restore, folder, path, contents, collection=settings.collection)

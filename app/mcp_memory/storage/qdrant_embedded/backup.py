@@ -1,0 +1,223 @@
+"""Backups of an embedded store: the shard's files copied while no engine holds them, each with its checksum.
+
+A backup is a folder: `backup.json` (what, of which model, how many, the checksum of every file) and `store/`, which is a storage
+folder by itself. Everything here is for the holder of the folder's lock (owner.exclusive); it blocks, for as long as the disk
+takes.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from mcp_memory.domain.errors import ModelChangedError, StorageError, StorageFormatError, StorageFullError
+from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.storage.base import BackupReport
+from mcp_memory.storage.qdrant_embedded import manifest as manifests
+from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
+from mcp_memory.storage.qdrant_embedded.manifest import Model
+
+NAME: Final = "backup.json"
+STORE: Final = "store"
+KIND: Final = "embedded"
+_CHUNK: Final = 64 * 1024
+_ZEROS: Final = bytes(_CHUNK)
+_PRIVATE: Final = 0o700
+_NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """backup.json."""
+
+    model: Model
+    collection: str
+    memories: int
+    created_at: str
+    sha256: dict[str, str]
+    """Of each file, by its path below the backup."""
+    kind: str = KIND
+    product: str = manifests.PRODUCT
+
+
+def back_up(path: Path, into: Path, *, memories: int) -> BackupReport:
+    """Copy the store at `path`, which holds so many memories, into the folder `into`, which must not be there or be empty.
+
+    Raises StorageError for a folder that is taken, StorageFormatError for a store that isn't whole, StorageFullError; what was
+    written of the backup is then deleted.
+    """
+    source = StorageFolder(path)
+    found = source.look()
+    if found is None:
+        raise StorageFormatError(f"There is no store in {path} to back up.")
+    check_free(into)
+    made = not into.exists()
+    try:
+        into.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
+        target = StorageFolder(into / STORE)
+        target.prepare()
+        target.generations.mkdir(mode=_PRIVATE)
+        sums = _copy_tree(source.generation(found.generation), target.generation(found.generation))
+        manifests.write(target.path, found)
+        sums[target.path / manifests.NAME] = _checksum(target.path / manifests.NAME)
+        contents = Contents(
+            found.model,
+            found.collection,
+            memories,
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            {file.relative_to(into).as_posix(): checksum for file, checksum in sums.items()},
+        )
+        manifests.replace_file(into / NAME, msgspec.json.format(msgspec.json.encode(contents), indent=2) + b"\n")
+    except OSError as error:
+        shutil.rmtree(into if made else into / STORE, ignore_errors=True)
+        raise _failed(error, f"the backup to {into}") from error
+    return BackupReport(folder=into, memories=memories, bytes=target.size(found.generation))
+
+
+def check_free(into: Path) -> None:
+    """Raises StorageError where a backup can't be written because something is there."""
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise StorageError(f"{into} is taken: there is something in it. Name a new folder for the backup.")
+
+
+def check(folder: Path, model: ModelIdentity) -> Contents:
+    """What a backup holds, after every checksum in it has been compared.
+
+    Raises StorageFormatError for one that is damaged or isn't one, ModelChangedError for one of another model.
+    """
+    try:
+        contents = msgspec.json.decode((folder / NAME).read_bytes(), type=Contents)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StorageFormatError(f"{folder} isn't a backup of an embedded store: {error}") from error
+    if (contents.product, contents.kind) != (manifests.PRODUCT, KIND):
+        raise StorageFormatError(f"{folder / NAME} isn't of a backup of an embedded store of this service.")
+    if (contents.model.fingerprint, contents.model.dimensions) != (model.fingerprint, model.dimensions):
+        raise ModelChangedError(
+            old_model=contents.model.name,
+            new_model=model.name,
+            old_dimensions=contents.model.dimensions,
+            new_dimensions=model.dimensions,
+        )
+    for name, checksum in contents.sha256.items():
+        file = folder / name
+        if not file.is_file() or _checksum(file) != checksum:
+            raise _damaged(folder, name)
+    if StorageFolder(folder / STORE).look() is None:
+        raise StorageFormatError(f"The backup {folder} is damaged: there is no store in {folder / STORE}.")
+    return contents
+
+
+def restore(folder: Path, path: Path, contents: Contents, *, collection: str) -> tuple[BackupReport, Path | None]:
+    """Make the memories of a backup that `check` has passed those of the store at `path`, under the name `collection`.
+
+    Whole, or not at all. What was there becomes a store of its own in a folder below, which is the second answer; None where
+    nothing was. Raises StorageFormatError for a folder of something else or a backup damaged meanwhile, and StorageFullError;
+    nothing was changed then.
+    """
+    source, target = StorageFolder(folder / STORE), StorageFolder(path)
+    stored = manifests.read(source.path)
+    before = _present(target)
+    others = _generations(target)
+    number = max(int(time.time()), *(given + 1 for given in others), 1)
+    try:
+        target.prepare()
+        target.generations.mkdir(mode=_PRIVATE, exist_ok=True)
+        if before is None:
+            manifests.replace_file(target.creating, b"")  # a crash before the end begins again, with nothing
+        shard = target.generation(number)
+        for file, checksum in _copy_tree(source.generation(stored.generation), shard).items():
+            name = f"{STORE}/generations/{stored.generation}/{file.relative_to(shard).as_posix()}"
+            if contents.sha256.get(name) != checksum:
+                raise _damaged(folder, name)
+        manifests.sync_folder(target.generations)
+        manifests.write(path, msgspec.structs.replace(stored, generation=number, collection=collection, aliases={}))
+        target.creating.unlink(missing_ok=True)
+    except (OSError, StorageFormatError) as error:
+        shutil.rmtree(target.generation(number), ignore_errors=True)
+        raise _failed(error, f"restoring {folder}") from error
+    kept = _set_aside(target, before, others) if before is not None or others else None
+    return BackupReport(folder=folder, memories=contents.memories, bytes=target.size(number)), kept
+
+
+def _present(target: StorageFolder) -> bytes | None:
+    """The manifest of what is to be replaced, as it is. Raises StorageFormatError for a folder of something else."""
+    try:
+        target.look()
+    except StorageFormatError:
+        if not (target.path / manifests.NAME).exists() and not target.generations.is_dir():
+            raise
+        # ours, and damaged: what a restore is for
+    try:
+        return (target.path / manifests.NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _set_aside(target: StorageFolder, before: bytes | None, generations: list[int]) -> Path:
+    """What was there, moved into a folder that can be used as a store where it was whole."""
+    kept = StorageFolder(target.path / f"before-restore-{datetime.now(UTC).strftime('%Y%m%dT%H%M%S%f')}")
+    kept.prepare()
+    kept.generations.mkdir(mode=_PRIVATE)
+    for number in generations:
+        target.generation(number).rename(kept.generation(number))
+    if before is not None:
+        manifests.replace_file(kept.path / manifests.NAME, before)
+    return kept.path
+
+
+def _generations(target: StorageFolder) -> list[int]:
+    if not target.generations.is_dir():
+        return []
+    return [int(entry.name) for entry in target.generations.iterdir() if entry.name.isdecimal()]
+
+
+def _copy_tree(source: Path, target: Path) -> dict[Path, str]:
+    """Copy a folder durably, holes as holes; SHA-256 of each file in it."""
+    sums: dict[Path, str] = {}
+    for root, _, names in os.walk(source):
+        copy = target / Path(root).relative_to(source)
+        copy.mkdir(mode=_PRIVATE)
+        for name in names:
+            sums[copy / name] = _copy_file(Path(root, name), copy / name)
+        manifests.sync_folder(copy)
+    return sums
+
+
+def _copy_file(source: Path, target: Path) -> str:
+    digest = hashlib.sha256()
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with source.open("rb") as given, os.fdopen(fd, "wb") as copy:
+        while chunk := given.read(_CHUNK):
+            digest.update(chunk)
+            if chunk == _ZEROS[: len(chunk)]:
+                copy.seek(len(chunk), os.SEEK_CUR)
+            else:
+                copy.write(chunk)
+        copy.truncate()
+        copy.flush()
+        os.fsync(copy.fileno())
+    return digest.hexdigest()
+
+
+def _checksum(file: Path) -> str:
+    with file.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _damaged(folder: Path, name: str) -> StorageFormatError:
+    return StorageFormatError(f"The backup {folder} is damaged: {name} doesn't have the checksum in {NAME}.")
+
+
+def _failed(error: OSError | StorageFormatError, what: str) -> StorageError:
+    if isinstance(error, StorageFormatError):
+        return error
+    if error.errno in _NO_SPACE:
+        return StorageFullError(f"No space left on device: {what} failed; nothing was changed.\nFree some space: df -h")
+    return StorageError(f"{what[:1].upper()}{what[1:]} failed: {error}")
