@@ -25,8 +25,8 @@ class ServerProcess:
         if not program:
             sys.exit("Set QDRANT_BIN to a qdrant binary, version 1.19 or later.")
         self._program = Path(program).resolve()
-        self._folder = folder
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._port, self._grpc_port, self._peer_port = _free_ports(3)
         self._bootstrap = bootstrap
         self.url = f"http://127.0.0.1:{self._port}"
@@ -46,7 +46,7 @@ class ServerProcess:
             arguments += ["--uri", self.peer] + (["--bootstrap", self._bootstrap] if self._bootstrap else [])
         self._process = subprocess.Popen(
             [str(self._program), *arguments],
-            cwd=self._folder,
+            cwd=self.folder,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

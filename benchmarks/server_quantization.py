@@ -1,16 +1,20 @@
 """Recall, memory and latency of each kind of quantization on a Qdrant server, switched on live data.
 
 usage: QDRANT_BIN=qdrant python -m benchmarks.server_quantization N [--perturbed M] [--kinds none,binary,int8,turbo2,turbo4]
+                                                                  [--folder FOLDER] [--steps fill,switch,measure]
 
 N real texts with their vectors (benchmarks.embedded_corpus). With --perturbed, M memories in all, those beyond the N real ones
 with a real vector each to which noise was added (cosine about 0.8 to the original). The last 300 real texts are queries
 and are not stored; truth is an exact scan of the server. Memory is the server's after a restart and 300 searches.
+
+A million memories are indexed for half an hour: with --folder the server's storage stays, and the steps can be run one by one.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import statistics
 import tempfile
 import time
@@ -20,11 +24,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from qdrant_client import AsyncQdrantClient, models
 
 from benchmarks.embedded_corpus import EmbeddedCorpus, load
 from benchmarks.server_process import ServerProcess
 from mcp_memory.domain.memory import EmbeddedMemory, content_hash
 from mcp_memory.domain.query import SearchMode, SearchQuery
+from mcp_memory.storage.qdrant_server import tuning
 from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
 from mcp_memory.storage.qdrant_server.options import ServerOptions
 
@@ -33,6 +39,12 @@ if TYPE_CHECKING:
 
 QUERIES = 300
 BATCH = 1_000
+PATIENCE = 3_600
+"""Seconds a request may take."""
+HEAD = (
+    "| kind | oversampling | recall@10 | p50 ms | p95 ms | quantized MB | collection RAM MB | process anonymous MB | "
+    "process mapped MB | disk MB | switched in s |\n|---|---|---|---|---|---|---|---|---|---|---|"
+)
 NOISE = 0.038
 """Standard deviation a dimension: at 384 dimensions its length is 0.75, and the cosine to the original 0.8."""
 
@@ -79,17 +91,53 @@ async def nearest(
     return found, milliseconds
 
 
-async def measure(server: ServerProcess, options: ServerOptions, kind: str, vectors: NDArray[np.float32]) -> str:
-    """A line of the table."""
-    wanted = None if kind == "none" else kind
-    settings = replace(options, quantization=wanted is not None, quantization_kind=kind if wanted else "binary")
-    storage = QdrantServerStorage(settings)
+async def load_memories(server: ServerProcess, options: ServerOptions, items: Iterator[EmbeddedMemory]) -> None:
+    """Store everything, then index once: a graph for each tier on the way would be built for nothing."""
+    storage = QdrantServerStorage(options)
+    await storage.initialize()
+    client = AsyncQdrantClient(server.url, timeout=PATIENCE)
+    await client.update_collection(options.alias, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0))
+    stored, seconds = await fill(storage, items)
+    wanted = tuning.indexing_kilobytes(options.model.dimensions, shards=1)
+    await client.update_collection(
+        options.alias, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=wanted)
+    )
+    report = await storage.optimize()
+    await client.close()
+    await storage.close()
+    print(f"{stored:,} memories stored in {seconds:.0f} s ({stored / seconds:.0f}/s); {report.message}")
+    print(f"indexing went on for {report.seconds:.0f} s after the last was stored\n", flush=True)
+
+
+async def switch(options: ServerOptions, kind: str) -> float:
+    """Seconds until all that is stored is quantized in this way, and oversampling measured."""
+    storage = QdrantServerStorage(of_kind(options, kind))
     await storage.initialize()
     started = time.perf_counter()
-    await storage.set_quantization(wanted)
-    switching = time.perf_counter() - started
-    server.restart()
-    truth, _ = await nearest(storage, vectors, exact=True)
+    await storage.set_quantization(None if kind == "none" else kind)
+    seconds = time.perf_counter() - started
+    await storage.close()
+    return seconds
+
+
+def of_kind(options: ServerOptions, kind: str) -> ServerOptions:
+    wanted = kind != "none"
+    return replace(options, quantization=wanted, quantization_kind=kind if wanted else "binary")
+
+
+async def nearest_by_scan(storage: QdrantServerStorage, vectors: NDArray[np.float32], file: Path) -> list[set[str]]:
+    """The true ten nearest of each, kept in `file`."""
+    if not await asyncio.to_thread(file.exists):
+        truth, _ = await nearest(storage, vectors, exact=True)
+        await asyncio.to_thread(file.write_text, json.dumps([sorted(ids) for ids in truth]))
+    return [set(ids) for ids in json.loads(await asyncio.to_thread(file.read_text))]
+
+
+async def measure(server: ServerProcess, options: ServerOptions, kind: str, vectors: NDArray[np.float32]) -> str:
+    """A line of the table but for its last column."""
+    storage = QdrantServerStorage(of_kind(options, kind))
+    await storage.initialize()
+    truth = await nearest_by_scan(storage, vectors, server.folder / "truth.json")
     server.restart()
     await nearest(storage, vectors)
     found, milliseconds = await nearest(storage, vectors)
@@ -101,7 +149,7 @@ async def measure(server: ServerProcess, options: ServerOptions, kind: str, vect
     return (
         f"| {kind} | {stats.details['oversampling'] or '-'} | {recall:.3f} | {statistics.median(milliseconds):.1f} | "
         f"{np.percentile(milliseconds, 95):.1f} | {quantized / 1e6:.1f} | {stats.ram_data_size / 1e6:.0f} | {anonymous:.0f} | "
-        f"{mapped:.0f} | {stats.disk_data_size / 1e6:.0f} | {switching:.0f} |"
+        f"{mapped:.0f} | {stats.disk_data_size / 1e6:.0f} |"
     )
 
 
@@ -110,26 +158,26 @@ async def main() -> None:
     parser.add_argument("count", type=int)
     parser.add_argument("--perturbed", type=int, default=0)
     parser.add_argument("--kinds", default="none,binary,int8,turbo2,turbo4")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--steps", default="fill,switch,measure")
     chosen = parser.parse_args()
+    steps = set(chosen.steps.split(","))
     corpus = await load(chosen.count)
     real = chosen.count - QUERIES
-    with tempfile.TemporaryDirectory(prefix="qdrant-bench-") as folder:
-        server = ServerProcess(Path(folder))
+    with tempfile.TemporaryDirectory(prefix="qdrant-bench-") as temporary:
+        server = ServerProcess(chosen.folder or Path(temporary))
         try:
-            options = ServerOptions((server.url,), corpus.identity, timeout=120.0)
-            storage = QdrantServerStorage(options)
-            await storage.initialize()
-            stored, seconds = await fill(storage, memories(corpus, real, max(real, chosen.perturbed)))
-            report = await storage.optimize()
-            await storage.close()
-            print(f"{stored:,} memories stored in {seconds:.0f} s ({stored / seconds:.0f}/s); {report.message}")
-            print(f"indexing went on for {report.seconds:.0f} s after the last was stored\n")
-            print(
-                "| kind | oversampling | recall@10 | p50 ms | p95 ms | quantized MB | collection RAM MB | process anonymous MB | "
-                "process mapped MB | disk MB | switched in s |\n|---|---|---|---|---|---|---|---|---|---|---|"
-            )
+            options = ServerOptions((server.url,), corpus.identity, timeout=PATIENCE)
+            if "fill" in steps:
+                await load_memories(server, options, memories(corpus, real, max(real, chosen.perturbed)))
+            if "measure" in steps:
+                print(HEAD)
             for kind in chosen.kinds.split(","):
-                print(await measure(server, options, kind, corpus.vectors[real:]), flush=True)
+                seconds = await switch(options, kind) if "switch" in steps else 0.0
+                if "measure" in steps:
+                    print(await measure(server, options, kind, corpus.vectors[real:]), f"{seconds:.0f} |", flush=True)
+                elif "switch" in steps:
+                    print(f"{kind}: switched in {seconds:.0f} s", flush=True)
         finally:
             server.stop()
 
