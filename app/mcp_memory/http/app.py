@@ -23,7 +23,7 @@ from mcp_memory.http.middleware.authentication import AuthenticationMiddleware, 
 from mcp_memory.http.middleware.body_limit import BodyLimitMiddleware
 from mcp_memory.http.middleware.hosts import HostsMiddleware
 from mcp_memory.http.middleware.observe import ObserveMiddleware
-from mcp_memory.http.routers import health, manage, memories, metrics, search, storage, tags, transfer
+from mcp_memory.http.routers import backup, health, manage, memories, metrics, search, storage, tags, transfer
 from mcp_memory.http.schemas.common import EVERYWHERE
 from mcp_memory.owner.api import router as owner_router
 from mcp_memory.owner.gate import OwnerGate, OwnerState
@@ -66,7 +66,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(app)
-    for router in (memories.router, search.router, tags.router, storage.router, manage.router):
+    for router in (memories.router, search.router, tags.router, storage.router, manage.router, backup.router):
         app.include_router(router, responses=EVERYWHERE)
     app.include_router(health.router)
     app.include_router(health.probes)
