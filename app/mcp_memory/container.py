@@ -18,13 +18,16 @@ from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.embedding.options import EmbeddingOptions
-from mcp_memory.measured import MeasuredEmbedder, MeasuredStorage
+from mcp_memory.measured import MeasuredEmbedder, MeasuredStorage, measured
 from mcp_memory.memories.context import MemoriesOptions
 from mcp_memory.memories.service import Memories
 from mcp_memory.metrics import StoreGauges, observe_embedding_batch
 from mcp_memory.storage.base import BaseStorage
-from mcp_memory.storage.breaker import BreakerOptions, GuardedStorage
+from mcp_memory.storage.breaker import BreakerOptions, guarded
 from mcp_memory.storage.qdrant_server.options import ServerOptions
+
+REQUESTS_AN_OPERATION = 3
+"""A hybrid search: candidates, the scores that are missing, the winners' payload."""
 
 
 @dataclass(slots=True)
@@ -51,23 +54,21 @@ class Container:
         folder: Path | None = None,
     ) -> Container:
         """Put the parts together; nothing is opened."""
-        measured = MeasuredStorage(build_storage())
-        guarded = GuardedStorage(
-            measured, BreakerOptions(failures=settings.breaker_failures, seconds=settings.breaker_seconds)
-        )
+        storage = measured(build_storage())
+        protected = guarded(storage, breaker_options(settings))
         timed = MeasuredEmbedder(embedder)
 
         async def counts() -> tuple[int, int]:
-            stats = await guarded.stats()
+            stats = await protected.stats()
             return stats.vectors_count, stats.indexed_vectors_count
 
         return cls(
             settings=settings,
-            memories=Memories(guarded, timed, memories_options(settings), clock=now),
+            memories=Memories(protected, timed, memories_options(settings), clock=now),
             embedder=timed,
-            gauges=StoreGauges(counts, lambda: {name: state.level for name, state in guarded.states.items()}),
+            gauges=StoreGauges(counts, lambda: {name: state.level for name, state in protected.states.items()}),
             folder=folder,
-            _measured=measured,
+            _measured=storage,
             _build_storage=build_storage,
         )
 
@@ -142,6 +143,12 @@ async def _build(settings: Settings) -> Container:
         lambda: build_storage(settings, embedder.identity),
         folder=storage_folder(settings),
     )
+
+
+def breaker_options(settings: Settings) -> BreakerOptions:
+    """A request to a Qdrant server has a deadline of its own; an operation is a few of them, one after another."""
+    timeout = REQUESTS_AN_OPERATION * settings.qdrant_timeout if settings.qdrant_urls else None
+    return BreakerOptions(failures=settings.breaker_failures, seconds=settings.breaker_seconds, timeout=timeout)
 
 
 def storage_folder(settings: Settings) -> Path | None:

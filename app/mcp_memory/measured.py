@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, ScoredMemory
@@ -11,12 +12,15 @@ from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.metrics import EMBEDDING_SECONDS, storage_operation
 from mcp_memory.storage.base import (
+    BackupReport,
     BaseStorage,
+    LiveStorage,
     OptimizeReport,
     StorageHealth,
     StorageStats,
     UpsertMode,
     UpsertOutcome,
+    Version,
 )
 
 if TYPE_CHECKING:
@@ -95,9 +99,38 @@ class MeasuredStorage(BaseStorage):
     ) -> AsyncIterator[list[EmbeddedMemory]]:
         return self.inner.iterate(where, batch_size=batch_size, after_id=after_id)
 
+    def versions(self, *, batch_size: int = 1_000) -> AsyncIterator[list[Version]]:
+        return self.inner.versions(batch_size=batch_size)
+
     async def optimize(self) -> OptimizeReport:
         async with storage_operation("optimize"):
             return await self.inner.optimize()
+
+
+class MeasuredLiveStorage(MeasuredStorage):
+    """Times what is done to a whole collection, too."""
+
+    async def set_quantization(self, kind: str | None) -> None:
+        async with storage_operation("set_quantization"):
+            await self._live.set_quantization(kind)
+
+    async def backup(self, folder: Path) -> BackupReport:
+        async with storage_operation("backup"):
+            return await self._live.backup(folder)
+
+    async def restore(self, folder: Path) -> BackupReport:
+        async with storage_operation("restore"):
+            return await self._live.restore(folder)
+
+    @property
+    def _live(self) -> LiveStorage:
+        assert isinstance(self.inner, LiveStorage)  # noqa: S101  (`measured` has looked)
+        return self.inner
+
+
+def measured(inner: BaseStorage) -> MeasuredStorage:
+    """The storage with a stopwatch. What it can do beyond BaseStorage, it still can, and nothing else."""
+    return MeasuredLiveStorage(inner) if isinstance(inner, LiveStorage) else MeasuredStorage(inner)
 
 
 class MeasuredEmbedder:

@@ -21,7 +21,7 @@ from mcp_memory.domain.errors import (
 )
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, content_hash
 from mcp_memory.domain.query import EVERYTHING, FacetField, MemoryFilter, SearchQuery
-from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.base import BaseStorage, Version
 from mcp_memory.storage.breaker import BreakerOptions, BreakerState, GuardedStorage
 from reference_storage import ReferenceStorage
 
@@ -39,6 +39,10 @@ async def drain(storage: BaseStorage) -> list[str]:
     return [item.memory.content async for batch in storage.iterate(batch_size=1) for item in batch]
 
 
+async def compare(storage: BaseStorage) -> list[str]:
+    return [one.content_hash for batch in [part async for part in storage.versions(batch_size=1)] for one in batch]
+
+
 READS: dict[str, Callable[[BaseStorage], Awaitable[object]]] = {
     "get": lambda storage: storage.get([HASH]),
     "get_embedded": lambda storage: storage.get_embedded([HASH]),
@@ -49,6 +53,7 @@ READS: dict[str, Callable[[BaseStorage], Awaitable[object]]] = {
     "facet": lambda storage: storage.facet(FacetField.TAGS, EVERYTHING),
     "stats": lambda storage: storage.stats(),
     "iterate": drain,
+    "versions": compare,
 }
 WRITES: dict[str, Callable[[BaseStorage], Awaitable[object]]] = {
     "upsert": lambda storage: storage.upsert([memory()]),
@@ -87,6 +92,12 @@ class Failing:
 
     async def iterate(self, *args: object, **kwargs: object) -> AsyncIterator[list[EmbeddedMemory]]:
         async for batch in self._real.iterate(*args, **kwargs):  # type: ignore[arg-type]
+            await self.trouble()
+            yield batch
+        await self.trouble()
+
+    async def versions(self, *, batch_size: int) -> AsyncIterator[list[Version]]:
+        async for batch in self._real.versions(batch_size=batch_size):
             await self.trouble()
             yield batch
         await self.trouble()

@@ -215,3 +215,8 @@ class SupportsBackup(Protocol):
 
         Raises StorageFormatError for a damaged backup, ModelChangedError for one of another model; nothing was changed then.
         """
+
+
+@runtime_checkable
+class LiveStorage(Quantizable, SupportsBackup, Protocol):
+    """A backend that is quantized, backed up and restored while it serves: what wrappers of a storage pass on."""

@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -14,18 +16,22 @@ from mcp_memory.domain.errors import StorageBusyError, StorageFullError, Storage
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, ScoredMemory
 from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter, Page, SearchQuery
 from mcp_memory.storage.base import (
+    BackupReport,
     BaseStorage,
+    LiveStorage,
     OptimizeReport,
     StorageHealth,
     StorageStats,
     UpsertMode,
     UpsertOutcome,
+    Version,
 )
 from mcp_memory.storage.circuit import BreakerState, CircuitBreaker, Listener, Outcome, Permit
 
-__all__ = ["BreakerOptions", "BreakerState", "CircuitBreaker", "GuardedStorage"]
+__all__ = ["BreakerOptions", "BreakerState", "CircuitBreaker", "GuardedLiveStorage", "GuardedStorage", "guarded"]
 
 _log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +153,15 @@ class GuardedStorage(BaseStorage):
     async def iterate(
         self, where: MemoryFilter = EVERYTHING, *, batch_size: int = 256, after_id: str | None = None
     ) -> AsyncIterator[list[EmbeddedMemory]]:
-        batches = self.inner.iterate(where, batch_size=batch_size, after_id=after_id)
+        async for batch in self._batches(self.inner.iterate(where, batch_size=batch_size, after_id=after_id)):
+            yield batch
+
+    async def versions(self, *, batch_size: int = 1_000) -> AsyncIterator[list[Version]]:
+        async for batch in self._batches(self.inner.versions(batch_size=batch_size)):
+            yield batch
+
+    async def _batches(self, batches: AsyncIterator[list[T]]) -> AsyncIterator[list[T]]:
+        """Each batch asked for like a read of its own."""
         try:
             while True:
                 async with self._read(self._options.timeout):
@@ -205,6 +219,33 @@ class GuardedStorage(BaseStorage):
         log("circuit breaker changed", breaker=name, state=state.value, seconds=self._options.seconds)
         if self._listener is not None:
             self._listener(name, state)
+
+
+class GuardedLiveStorage(GuardedStorage):
+    """A storage that is quantized, backed up and restored while it serves. None of that has a time-out here."""
+
+    async def set_quantization(self, kind: str | None) -> None:
+        async with self._write(None):
+            await self._live.set_quantization(kind)
+
+    async def backup(self, folder: Path) -> BackupReport:
+        async with self._read(None):
+            return await self._live.backup(folder)
+
+    async def restore(self, folder: Path) -> BackupReport:
+        async with self._write(None):
+            return await self._live.restore(folder)
+
+    @property
+    def _live(self) -> LiveStorage:
+        assert isinstance(self.inner, LiveStorage)  # noqa: S101  (`guarded` has looked)
+        return self.inner
+
+
+def guarded(inner: BaseStorage, options: BreakerOptions | None = None) -> GuardedStorage:
+    """The storage behind breakers. What it can do beyond BaseStorage, it still can, and nothing else."""
+    kind = GuardedLiveStorage if isinstance(inner, LiveStorage) else GuardedStorage
+    return kind(inner, options)
 
 
 def _of_unavailable(error: StorageUnavailableError) -> Outcome:
