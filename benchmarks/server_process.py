@@ -27,7 +27,7 @@ class ServerProcess:
         self._program = Path(program).resolve()
         self.folder = folder
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._port, self._grpc_port, self._peer_port = _free_ports(3)
+        self._port, self.grpc_port, self._peer_port = _free_ports(3)
         self._bootstrap = bootstrap
         self.url = f"http://127.0.0.1:{self._port}"
         self.peer = f"http://127.0.0.1:{self._peer_port}"
@@ -37,7 +37,7 @@ class ServerProcess:
         environment = {
             "QDRANT__SERVICE__HOST": "127.0.0.1",
             "QDRANT__SERVICE__HTTP_PORT": str(self._port),
-            "QDRANT__SERVICE__GRPC_PORT": str(self._grpc_port),
+            "QDRANT__SERVICE__GRPC_PORT": str(self.grpc_port),
             "QDRANT__LOG_LEVEL": "WARN",
         }
         arguments = ["--disable-telemetry"]

@@ -4,8 +4,8 @@ usage: QDRANT_BIN=qdrant python -m benchmarks.server_quantization N [--perturbed
                                                                   [--folder FOLDER] [--steps fill,switch,measure]
 
 N real texts with their vectors (benchmarks.embedded_corpus). With --perturbed, M memories in all, those beyond the N real ones
-with a real vector each to which noise was added (cosine about 0.8 to the original). The last 300 real texts are queries
-and are not stored; truth is an exact scan of the server. Memory is the server's after a restart and 300 searches.
+with a short text and a real vector each to which noise was added (cosine about 0.8 to the original). The last 300 real texts
+are queries and are not stored; truth is an exact scan of the server. Memory is the server's after a restart and 300 searches.
 
 A million memories are indexed for half an hour: with --folder the server's storage stays, and the steps can be run one by one.
 """
@@ -60,7 +60,7 @@ def memories(corpus: EmbeddedCorpus, real: int, total: int) -> Iterator[Embedded
     for number in range(real, total):
         source = stored[number % real]
         noisy = source.vector + draw.normal(scale=NOISE, size=source.vector.size).astype(np.float32)
-        text = f"{source.memory.content} (variation {number})"
+        text = f"variation {number}"
         memory = replace(source.memory, content=text, content_hash=content_hash(text))
         yield EmbeddedMemory(memory, (noisy / np.linalg.norm(noisy)).astype(np.float32))
 
@@ -93,7 +93,7 @@ async def nearest(
 
 async def load_memories(server: ServerProcess, options: ServerOptions, items: Iterator[EmbeddedMemory]) -> None:
     """Store everything, then index once: a graph for each tier on the way would be built for nothing."""
-    storage = QdrantServerStorage(options)
+    storage = QdrantServerStorage(replace(options, prefer_grpc=True, grpc_port=server.grpc_port))
     await storage.initialize()
     client = AsyncQdrantClient(server.url, timeout=PATIENCE)
     await client.update_collection(options.alias, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0))
@@ -168,11 +168,14 @@ async def main() -> None:
         server = ServerProcess(chosen.folder or Path(temporary))
         try:
             options = ServerOptions((server.url,), corpus.identity, timeout=PATIENCE)
+            kinds = chosen.kinds.split(",")
             if "fill" in steps:
-                await load_memories(server, options, memories(corpus, real, max(real, chosen.perturbed)))
+                await load_memories(
+                    server, of_kind(options, kinds[0]), memories(corpus, real, max(real, chosen.perturbed))
+                )
             if "measure" in steps:
                 print(HEAD)
-            for kind in chosen.kinds.split(","):
+            for kind in kinds:
                 seconds = await switch(options, kind) if "switch" in steps else 0.0
                 if "measure" in steps:
                     print(await measure(server, options, kind, corpus.vectors[real:]), f"{seconds:.0f} |", flush=True)
