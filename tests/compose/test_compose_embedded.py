@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from project import Start
 
@@ -27,6 +29,22 @@ def test_given_key_replaces_the_random_one(start: Start) -> None:
     project = start(EMBEDDED, MCP_API_KEY="given-in-the-env-file-42")
     project.up()
     with project.client("given-in-the-env-file-42") as http:
+        assert http.get("/api/memories").status_code == 200
+    with project.client("something-else") as http:
+        assert http.get("/api/memories").status_code == 401
+
+
+def test_key_can_come_from_a_compose_secret(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("from-a-compose-secret-17\n")
+    tmp_path.chmod(0o755)
+    override = tmp_path / "compose.override.yaml"
+    override.write_text(
+        "services: {memory: {secrets: [client-key], environment: {MCP_API_KEY_FILE: /run/secrets/client-key}}}\n"
+        f"secrets: {{client-key: {{file: {tmp_path}/key}}}}\n"
+    )
+    project = start(EMBEDDED, str(override))
+    project.up()
+    with project.client("from-a-compose-secret-17") as http:
         assert http.get("/api/memories").status_code == 200
     with project.client("something-else") as http:
         assert http.get("/api/memories").status_code == 401
