@@ -11,6 +11,7 @@ import numpy as np
 from embedders import HashEmbedder
 from mcp_memory.domain.memory import EmbeddedMemory, Memory
 from mcp_memory.migration.migration import Migration
+from mcp_memory.migration.origin import FileOrigin
 from mcp_memory.migration.plan import MigrationOptions
 from mcp_memory.migration.progress import PrintedProgress, Step
 from mcp_memory.migration.report import MigrationReport
@@ -29,12 +30,12 @@ MODEL = EMBEDDER.identity
 class Recorder(PrintedProgress):
     """Keeps lines, problems and steps; `at` is called at every step."""
 
-    def __init__(self, at: Callable[[Step], None] = lambda _: None) -> None:
+    def __init__(self, verb: str = "Migrated", *, at: Callable[[Step], None] = lambda _: None) -> None:
         self.lines: list[str] = []
         self.problems: list[str] = []
         self.steps: list[Step] = []
         self._at = at
-        super().__init__(every=100, out=self.lines.append, problems=self.problems.append)
+        super().__init__(verb, every=100, out=self.lines.append, problems=self.problems.append)
 
     def step(self, step: Step) -> None:
         self.steps.append(step)
@@ -93,7 +94,7 @@ async def migrate(
 ) -> MigrationReport:
     chosen = MigrationOptions(checkpoint=checkpoint, **{"batch_size": 20, **options})
     with source_at(source_path) as opened:
-        run = Migration(opened, to, embedder or EMBEDDER, chosen, progress or Recorder(), stopping=stopping)
+        run = Migration(FileOrigin(opened), to, embedder or EMBEDDER, chosen, progress or Recorder(), stopping=stopping)
         return await run.run()
 
 

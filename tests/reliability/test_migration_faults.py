@@ -15,7 +15,7 @@ import pytest
 
 from mcp_memory.domain.errors import StorageFullError
 from mcp_memory.domain.memory import Memory
-from mcp_memory.migration import migration as module
+from mcp_memory.migration import run as module
 from mcp_memory.migration.checkpoint import Checkpoint
 from mcp_memory.migration.progress import Step
 from mcp_memory.migration.target import Target
@@ -91,7 +91,7 @@ async def test_an_exception_at_any_step_then_resume_equals_an_uninterrupted_run(
                 raise FaultError(step)
 
         try:
-            await migrate(tmp_path / "s.db", sqlite_target(database), checkpoint, progress=Recorder(at))
+            await migrate(tmp_path / "s.db", sqlite_target(database), checkpoint, progress=Recorder(at=at))
         except FaultError:
             never_ahead(checkpoint, await content(sqlite_target(database)))
             await resumed(tmp_path, lambda path=database: sqlite_target(path), checkpoint)  # type: ignore[misc]
@@ -106,7 +106,7 @@ RUN = textwrap.dedent(
     """
     import asyncio, os, signal, sys
     from pathlib import Path
-    from mcp_memory.migration import migration as module
+    from mcp_memory.migration import run as module
     from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
     from mcp_memory.storage.sqlite_vec.backend import SqliteVecStorage
     from migration_world import Recorder, migrate
@@ -144,7 +144,7 @@ RUN = textwrap.dedent(
         around(storage, "close", "before close", "after close")
     around(Path, "replace", "before rename", "after rename")
     around(os, "fsync", "before fsync", "after fsync")
-    progress = Recorder(lambda step: die(str(step)))
+    progress = Recorder(at=lambda step: die(str(step)))
     asyncio.run(migrate(folder / "s.db", TARGETS[kind](folder / "killed"), folder / "killed.json", progress=progress))
     """
 )
@@ -212,7 +212,7 @@ async def test_a_disk_that_fills_up_in_the_middle_ends_the_run_and_resume_finish
             opened.connection.execute("PRAGMA max_page_count=1")  # SQLite takes the present size for it
 
     with pytest.raises(StorageFullError, match="No space left on device"):
-        await migrate(tmp_path / "s.db", to, checkpoint, progress=Recorder(at))
+        await migrate(tmp_path / "s.db", to, checkpoint, progress=Recorder(at=at))
     half = Checkpoint.load(checkpoint).migrated_count
     assert 2 * BATCH <= half < COUNT - 1
     never_ahead(checkpoint, await content(sqlite_target(database)))

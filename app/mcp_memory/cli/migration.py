@@ -23,9 +23,10 @@ from mcp_memory.embedding.select import build_embedder
 from mcp_memory.migration.errors import MigrationRefusedError, MigrationStoppedError
 from mcp_memory.migration.estimate import estimate
 from mcp_memory.migration.migration import Migration
+from mcp_memory.migration.origin import FileOrigin, title
 from mcp_memory.migration.plan import MigrationOptions, Validation, check_model, check_places
 from mcp_memory.migration.progress import about
-from mcp_memory.migration.report import SOURCE_NAMES, MigrationReport
+from mcp_memory.migration.report import MigrationReport
 from mcp_memory.migration.sources.base import Source, SourceError
 from mcp_memory.migration.sources.detect import source_at
 from mcp_memory.migration.target import Target
@@ -106,7 +107,7 @@ async def _run(wishes: SqliteWishes, settings: Settings, source: Source, checkpo
             reembed=wishes.reembed,
         )
         with terminal_progress("Migrated") as progress, _stop_on_signals() as stopping:
-            migration = Migration(source, target, embedder, options, progress, stopping=stopping)
+            migration = Migration(FileOrigin(source), target, embedder, options, progress, stopping=stopping)
             report = await migration.run()
     _conclude(report, wishes.report or checkpoint.with_name("migration_report.json"))
     return exits.OK if report.succeeded else exits.FAILURE
@@ -114,13 +115,13 @@ async def _run(wishes: SqliteWishes, settings: Settings, source: Source, checkpo
 
 async def _dry_run(wishes: SqliteWishes, settings: Settings, source: Source, embedder: Embedder) -> None:
     report = await asyncio.to_thread(source.inspect)
-    print(f"Found {report.live:,} memories in {SOURCE_NAMES[report.kind]}")
+    print(f"Found {report.live:,} memories in {title(report)}")
     with tempfile.TemporaryDirectory(prefix="mcp-memory-dry-run-") as folder:
         scratch = settings.model_copy(
             update={"qdrant_url": None, "storage_path": Path(folder) / "qdrant", "disk_reserve_bytes": 0}
         )
         expected = await estimate(
-            source,
+            FileOrigin(source),
             report,
             build_storage(scratch, embedder.identity),
             embedder,
@@ -136,7 +137,7 @@ async def _dry_run(wishes: SqliteWishes, settings: Settings, source: Source, emb
             print(f"Left in the source: {number:,} {what}")
     if not wishes.reembed:
         target = Target(_address(settings), "Qdrant", build_storage(settings, embedder.identity), embedder.identity)
-        await check_model(source, report, target, embedder)
+        await check_model(FileOrigin(source), report, target, embedder)
 
 
 def _conclude(report: MigrationReport, path: Path) -> None:

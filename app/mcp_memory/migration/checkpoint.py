@@ -11,12 +11,13 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.migration.files import replace_durably
-from mcp_memory.migration.sources.base import Fingerprint, SourceReport
+from mcp_memory.migration.sources.base import Cursor, Fingerprint, SourceReport
 
 VERSION = 1
 
@@ -27,11 +28,12 @@ class SourceMark:
 
     path: str
     kind: str
-    fingerprint: Fingerprint
+    fingerprint: Fingerprint | None
 
     @classmethod
     def of(cls, report: SourceReport) -> SourceMark:
-        return cls(str(report.path.absolute()), report.kind.value, report.fingerprint)
+        path = report.path if isinstance(report.path, str) else str(report.path.absolute())
+        return cls(path, report.kind.value, report.fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,30 @@ class TargetMark:
     model: str
     model_fingerprint: str
     dimensions: int
+
+
+class Phase(StrEnum):
+    """Of a model change, in order."""
+
+    FILLING = "filling"
+    """The old collection answers; the new one is made equal to it."""
+    TAKING_OVER = "taking over"
+    """From here on the new one may be the one that answers: look."""
+    SETTLING = "settling"
+    """The new one answers; what reached the old one at the last moment is brought over."""
+    DONE = "done"
+
+
+@dataclass(slots=True)
+class ModelChangeMark:
+    """What a model change that was cut off must know to go on."""
+
+    old_model: str
+    old_fingerprint: str
+    new_collection: str
+    new_place: str = ""
+    backup: str = ""
+    phase: Phase = Phase.FILLING
 
 
 @dataclass(slots=True)
@@ -56,7 +82,7 @@ class Checkpoint:
     failed_hashes: list[str] = field(default_factory=list)
     last_successful_hash: str | None = None
     last_updated_at: str = ""
-    cursor: int = 0
+    cursor: Cursor | None = None
     """Everything up to this place of the source is stored, failed by name, or can't be read."""
     existed_count: int = 0
     """Of the migrated ones, those that the target held already."""
@@ -66,6 +92,9 @@ class Checkpoint:
     reembed: bool = False
     merge: bool = False
     completed: bool = False
+    caught_up_count: int = 0
+    """Written to the source while a model change ran, and brought over."""
+    model_change: ModelChangeMark | None = None
     notes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -120,12 +149,16 @@ class Checkpoint:
             )
         try:
             fields.pop("version")
+            seen = fields["source"]["fingerprint"]
             fields["source"] = SourceMark(
-                **{**fields["source"], "fingerprint": Fingerprint(**fields["source"]["fingerprint"])}
+                **{**fields["source"], "fingerprint": None if seen is None else Fingerprint(**seen)}
             )
             fields["target"] = TargetMark(**fields["target"])
+            change = fields.get("model_change")
+            if change is not None:
+                fields["model_change"] = ModelChangeMark(**{**change, "phase": Phase(change["phase"])})
             return cls(**fields)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MigrationRefusedError(
                 f"The checkpoint {path} lacks what a safe resume needs ({error}). Start again without --resume and with --merge: "
                 "what is in the target already is recognised."
@@ -133,8 +166,9 @@ class Checkpoint:
 
     def check(self, path: Path, source: SourceMark, target: TargetMark) -> None:
         """Raises MigrationRefusedError unless this is a checkpoint of that source, unchanged, and that target."""
-        if self.source.fingerprint != source.fingerprint:
-            if os.path.realpath(self.source.path) != os.path.realpath(source.path):
+        live = source.fingerprint is None
+        if self.source != source if live else self.source.fingerprint != source.fingerprint:
+            if live or os.path.realpath(self.source.path) != os.path.realpath(source.path):
                 why = f"belongs to another source, {self.source.path}"
             else:
                 why = f"was written before {source.path} changed; the service that writes to it must be stopped"

@@ -11,6 +11,12 @@ class MigrationRefusedError(InvalidInputError):
     code = "migration_refused"
 
 
+class MigrationFailedError(MemoryServiceError):
+    """It could not be brought to its end; what was there before goes on, and the message tells how to try again."""
+
+    code = "migration_failed"
+
+
 class MigrationStoppedError(MemoryServiceError):
     """Stopped on request after a batch; what is done is durable and recorded, and can be resumed."""
 

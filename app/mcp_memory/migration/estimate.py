@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from mcp_memory.embedding.base import Embedder
+from mcp_memory.migration.origin import Origin
 from mcp_memory.migration.progress import PrintedProgress
-from mcp_memory.migration.sources.base import Source, SourceReport
+from mcp_memory.migration.sources.base import SourceReport
 from mcp_memory.migration.transfer import move
 from mcp_memory.migration.validation import validate
 from mcp_memory.storage.base import BaseStorage
@@ -25,7 +27,7 @@ class Estimate:
 
 
 async def estimate(
-    source: Source,
+    origin: Origin,
     report: SourceReport,
     scratch: BaseStorage,
     embedder: Embedder,
@@ -41,22 +43,23 @@ async def estimate(
     try:
         stored = embedded = 0
         storing = embedding = 0.0
-        for batch in source.read(batch_size=min(batch_size, SAMPLE)):
-            started = time.perf_counter()
-            with_vector = [item for item in batch.memories if item.vector is not None and not reembed]
-            moved = await move(with_vector, scratch, embedder, quiet, reembed=False)
-            if validated:
-                await validate(scratch, moved.stored)
-            storing += time.perf_counter() - started
-            stored += len(with_vector)
-            if to_embed and embedded < EMBEDDED_SAMPLE:
+        async with aclosing(origin.batches(None, size=min(batch_size, SAMPLE))) as batches:
+            async for batch in batches:
                 started = time.perf_counter()
-                texts = [item.memory.content for item in batch.memories[: EMBEDDED_SAMPLE - embedded]]
-                await embedder.embed_documents(texts)
-                embedding += time.perf_counter() - started
-                embedded += len(texts)
-            if stored + embedded >= SAMPLE or (reembed and embedded >= EMBEDDED_SAMPLE):
-                break
+                with_vector = [item for item in batch.memories if item.vector is not None and not reembed]
+                moved = await move(with_vector, scratch, embedder, quiet, reembed=False)
+                if validated:
+                    await validate(scratch, moved.stored)
+                storing += time.perf_counter() - started
+                stored += len(with_vector)
+                if to_embed and embedded < EMBEDDED_SAMPLE:
+                    started = time.perf_counter()
+                    texts = [item.memory.content for item in batch.memories[: EMBEDDED_SAMPLE - embedded]]
+                    await embedder.embed_documents(texts)
+                    embedding += time.perf_counter() - started
+                    embedded += len(texts)
+                if stored + embedded >= SAMPLE or (reembed and embedded >= EMBEDDED_SAMPLE):
+                    break
     finally:
         await scratch.close()
     per_stored = storing / stored if stored else 0.001

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -11,9 +12,11 @@ import numpy as np
 
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.migration.errors import MigrationRefusedError
-from mcp_memory.migration.sources.base import Source, SourceReport
+from mcp_memory.migration.origin import Origin
+from mcp_memory.migration.sources.base import SourceReport
 from mcp_memory.migration.target import Target
 from mcp_memory.migration.validation import cosine
+from mcp_memory.storage.base import UpsertMode
 
 SAMPLE = 16
 SAMPLE_READ = 500
@@ -42,11 +45,14 @@ class MigrationOptions:
     """Add to a target that holds other memories; those that it has are kept as they are."""
     reembed: bool = False
     """Leave the source's vectors and embed every text anew."""
+    mode: UpsertMode = UpsertMode.INSERT
 
 
-def check_places(source: Path, address: str) -> None:
+def check_places(source: Path | str, address: str) -> None:
     """Raises MigrationRefusedError where source and target are one place, or one lies inside the other."""
-    if "://" in address:
+    if "://" in address or "://" in str(source):
+        if str(source) == address:
+            raise MigrationRefusedError(f"Source and target are the same: {address}.")
         return
     one, other = Path(os.path.realpath(source)), Path(os.path.realpath(address))
     if one == other or one in other.parents or (one.is_dir() and other in one.parents) or other in one.parents:
@@ -56,7 +62,7 @@ def check_places(source: Path, address: str) -> None:
         )
 
 
-async def check_model(source: Source, report: SourceReport, target: Target, embedder: Embedder) -> None:
+async def check_model(origin: Origin, report: SourceReport, target: Target, embedder: Embedder) -> None:
     """Raises MigrationRefusedError, naming the choices, where the source's vectors aren't of the target's model.
 
     What the source records decides; where it records nothing, as the original does, some of its texts are embedded and compared.
@@ -68,10 +74,10 @@ async def check_model(source: Source, report: SourceReport, target: Target, embe
     if report.dimensions != ours.dimensions:
         raise _other_model(report, theirs, f"{report.dimensions} dimensions", target)
     if report.model is not None:
-        if _short(report.model) != _short(ours.name):
+        if short_name(report.model) != short_name(ours.name):
             raise _other_model(report, theirs, f"the model {report.model}", target)
         return
-    near = await _sampled_cosine(source, embedder)
+    near = await _sampled_cosine(origin, embedder)
     if near is not None and near < SAME_MODEL:
         raise _other_model(
             report,
@@ -91,9 +97,10 @@ def _other_model(report: SourceReport, theirs: str, what: str, target: Target) -
     )
 
 
-async def _sampled_cosine(source: Source, embedder: Embedder) -> float | None:
+async def _sampled_cosine(origin: Origin, embedder: Embedder) -> float | None:
     """The median over some short texts; None where there are none with a vector."""
-    first = next(source.read(batch_size=SAMPLE_READ), None)
+    async with aclosing(origin.batches(None, size=SAMPLE_READ)) as batches:
+        first = await anext(batches, None)
     sample = [
         (item.memory.content, item.vector)
         for item in (first.memories if first else ())
@@ -105,6 +112,6 @@ async def _sampled_cosine(source: Source, embedder: Embedder) -> float | None:
     return float(np.median([cosine(stored, made) for (_, stored), made in zip(sample, now, strict=True)]))
 
 
-def _short(model: str) -> str:
+def short_name(model: str) -> str:
     """`sentence-transformers/all-MiniLM-L6-v2` and `all-MiniLM-L6-v2` are one model."""
     return model.strip().rsplit("/", 1)[-1].lower()

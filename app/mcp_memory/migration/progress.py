@@ -16,6 +16,8 @@ class Step(StrEnum):
     STORE = "storing"
     VALIDATE = "validating"
     CHECKPOINT = "recording progress"
+    TAKE_OVER = "taking over"
+    SETTLE = "catching up"
     CLOSE = "closing"
     DONE = "done"
 
@@ -71,6 +73,12 @@ class PrintedProgress:
 
 def percent(done: int, total: int) -> str:
     return f"{100 * done / total:.1f}%" if total else "100.0%"
+
+
+def whole_percent(done: int, total: int) -> str:
+    """Of what is complete: `100%`; with digits only where it isn't."""
+    share = 100 * done / total if total else 100.0
+    return f"{share:.0f}%" if share == int(share) else f"{share:.2f}%"
 
 
 def duration(milliseconds: float) -> str:

@@ -9,16 +9,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mcp_memory.migration.files import replace_durably
-from mcp_memory.migration.sources.base import SourceKind, SourceReport
+from mcp_memory.migration.sources.base import SourceReport
 from mcp_memory.migration.validation import Failure
 
 MAX_FAILURES = 10_000
 """Failures named in the file; all are counted."""
-SOURCE_NAMES = {
-    SourceKind.SQLITE: "SQLite",
-    SourceKind.JSON_EXPORT: "the JSON export",
-    SourceKind.QDRANT_LOCAL: "the qdrant-client folder",
-}
 
 
 @dataclass(slots=True)

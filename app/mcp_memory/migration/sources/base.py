@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeAlias
 
 from mcp_memory.domain.errors import MemoryServiceError
 from mcp_memory.domain.foreign_notes import Note
@@ -14,6 +14,10 @@ from mcp_memory.domain.memory import Memory
 
 if TYPE_CHECKING:
     from mcp_memory.domain.memory import Vector
+
+
+Cursor: TypeAlias = int | str
+"""A place in a source's order: a row's number in files, a point's id in storages."""
 
 
 class SourceError(MemoryServiceError):
@@ -35,6 +39,8 @@ class SourceKind(StrEnum):
     """The original service's JSON export."""
     QDRANT_LOCAL = "qdrant-local"
     """The folder of a qdrant-client local collection."""
+    STORAGE = "storage"
+    """One of our own backends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,8 @@ class SourceReport:
     """What a source holds. total = live + tombstones + superseded; the other counts are of live memories."""
 
     kind: SourceKind
-    path: Path
+    path: Path | str
+    """A URL where it is a storage's."""
     schema: str
     """Its generation, in words."""
     columns: tuple[str, ...]
@@ -69,7 +76,8 @@ class SourceReport:
     superseded: int
     without_embedding: int
     stores: Mapping[str, int]
-    fingerprint: Fingerprint
+    fingerprint: Fingerprint | None
+    """None for a storage, which may be written to while it is read."""
     left_behind: Mapping[str, int] = field(default_factory=dict)
     """What no memory can carry and therefore stays in the source: rows by table."""
     private_copy: bool = False
@@ -82,7 +90,7 @@ class SourceMemory:
 
     memory: Memory
     vector: Vector | None
-    cursor: int
+    cursor: Cursor
     notes: tuple[Note, ...] = ()
 
 
@@ -101,7 +109,7 @@ class SourceBatch:
 
     memories: tuple[SourceMemory, ...]
     unreadable: tuple[Unreadable, ...]
-    cursor: int
+    cursor: Cursor
 
 
 @dataclass(frozen=True, slots=True)

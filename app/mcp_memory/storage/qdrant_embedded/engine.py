@@ -73,7 +73,7 @@ def _remove_old(store: OpenStore, predecessor: socket.socket) -> None:
     with predecessor:
         while predecessor.recv(4096):
             pass
-    store.folder.remove_leftovers(store.manifest.generation)
+    store.folder.remove_leftovers(store.manifest.generations)
 
 
 def _serve(

@@ -128,6 +128,8 @@ class StorageFolder:
 
     def _check_shard(self, found: Manifest) -> None:
         shard = self.generation(found.generation)
+        if found.arriving is not None and not shard.exists():
+            shard = self.path / found.arriving
         missing = [str(part) for part in (shard, shard / "edge_config.json", shard / "segments") if not part.exists()]
         if missing:
             raise StorageFormatError(
@@ -136,12 +138,23 @@ class StorageFolder:
                 f"Restore it from a backup, or move the folder away to begin an empty one: mv {self.path} {self.path}.damaged"
             )
 
-    def remove_leftovers(self, current: int) -> None:
-        """Delete generations that are not the current one: a build that was cut off, or what a switch left."""
+    def receive(self, found: Manifest) -> None:
+        """Finish what a model change began: move the shard that serves to its place. Only for the holder of the lock."""
+        if found.arriving is None:
+            return
+        built, place = self.path / found.arriving, self.generation(found.generation)
+        if not place.exists():
+            built.rename(place)
+            manifest.sync_folder(self.generations)
+        shutil.rmtree(self.path / Path(found.arriving).parts[0], ignore_errors=True)
+
+    def remove_leftovers(self, wanted: set[int]) -> None:
+        """Delete all other generations: a build that was cut off, or what a switch left."""
         if not self.generations.is_dir():
             return
+        names = set(map(str, wanted))
         for entry in self.generations.iterdir():
-            if entry.name != str(current):
+            if entry.name not in names:
                 shutil.rmtree(entry, ignore_errors=True)
 
     def tighten_files(self) -> None:

@@ -41,6 +41,15 @@ class Quantization(msgspec.Struct, frozen=True):
     oversampling: float
 
 
+class Kept(msgspec.Struct, frozen=True):
+    """A generation besides the one that serves: a backup of a model change."""
+
+    generation: int
+    model: Model
+    quantization: Quantization
+    graph: Graph | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """Everything needed to open a folder, or to refuse it by name."""
 
@@ -50,9 +59,18 @@ class Manifest(msgspec.Struct, frozen=True):
     quantization: Quantization
     graph: Graph | None = None
     aliases: dict[str, str] = {}
+    kept: dict[str, Kept] = {}
+    """By the names that people use for them: `memories_backup_...`."""
+    arriving: str | None = None
+    """Where the serving generation's shard was built, below this folder, until it has been moved to generations/."""
     bm25: dict[str, Any] = msgspec.field(default_factory=lambda: dict(BM25_SETTINGS))
     format: int = FORMAT
     product: str = PRODUCT
+
+    @property
+    def generations(self) -> set[int]:
+        """Those that hold memories somebody may still want."""
+        return {self.generation, *(kept.generation for kept in self.kept.values())}
 
 
 UPGRADES: Final[Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]] = {}

@@ -41,7 +41,8 @@ class OpenStore:
         check_space(options.path, OPENING_BYTES, "opening the store")
         if found is None:
             return cls._create(options, folder)
-        folder.remove_leftovers(found.generation)
+        folder.receive(found)
+        folder.remove_leftovers(found.generations)
         folder.tighten_files()
         collection = Collection.load(
             folder.generation(found.generation),
@@ -60,7 +61,7 @@ class OpenStore:
     def _create(cls, options: EmbeddedOptions, folder: StorageFolder) -> OpenStore:
         """First generation, then the manifest: until that is there, a crash means to begin again."""
         manifests.replace_file(folder.creating, b"")
-        folder.remove_leftovers(0)
+        folder.remove_leftovers(set())
         model = stored_model(options)
         manifest = Manifest(
             collection=options.collection,

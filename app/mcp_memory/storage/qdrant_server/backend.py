@@ -76,11 +76,12 @@ class QdrantServerStorage(BaseStorage):
         async with self._opening:
             if self._collection is None:
                 collection = await open_collection(self._connection, self.options, seen=self._seen)
-                collection = await self._upkeep.apply_quantization(collection)
+                if self.options.managed:
+                    collection = await self._upkeep.apply_quantization(collection)
+                    self._upkeep.watch(collection, self._renew)
                 for row in await self._reads.newest(EVERYTHING, limit=1, key="revision", keys=[]):
                     self._revisions.seen(int(row.value))
                 self._collection, self._seen = collection, True
-                self._upkeep.watch(collection, self._renew)
             return self._collection
 
     def _renew(self, collection: OpenCollection) -> None:

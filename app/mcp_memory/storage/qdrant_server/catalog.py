@@ -84,6 +84,17 @@ class Catalog:
             f"pointing '{alias}' to collection '{name}'",
         )
 
+    async def remove_alias(self, alias: str) -> None:
+        from qdrant_client import models  # noqa: PLC0415
+
+        if alias not in await self.aliases():
+            return
+        operation = models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias))
+        await self._connection.run(
+            lambda client: client.update_collection_aliases([operation], timeout=self._seconds),
+            f"removing the alias '{alias}'",
+        )
+
     async def delete(self, name: str) -> None:
         """Delete a collection with its points and its aliases."""
         await self._connection.run(

@@ -66,7 +66,7 @@ async def open_collection(connection: Connection, options: ServerOptions, *, see
     if name is None and options.alias in await catalog.names():
         name = options.alias
     if name is None:
-        name = await _create(catalog, options, seen=seen)
+        name = await _create(catalog, options, seen=seen or not options.managed)
     info = await catalog.info(name)
     if info is None:
         raise _gone(options, name)
@@ -74,7 +74,8 @@ async def open_collection(connection: Connection, options: ServerOptions, *, see
         await adopt(connection, catalog, options, name, info)
         info = await catalog.info(name) or info
     await _check(catalog, options, name, info)
-    await _remember(catalog, options, name)
+    if options.managed:
+        await _remember(catalog, options, name)
     return _described(name, info, options)
 
 
@@ -105,6 +106,17 @@ async def _create(catalog: Catalog, options: ServerOptions, *, seen: bool) -> st
 
 async def _finish(catalog: Catalog, options: ServerOptions, name: str, identity: Identity) -> str:
     """Make the collection that the state names; every step may have been done before, by us or by others."""
+    created = await create_collection(catalog, options, name, identity)
+    await catalog.point_alias(options.alias, name)
+    if created:
+        log.info("collection '%s' created on Qdrant at %s for the alias '%s'", name, options.where, options.alias)
+    return name
+
+
+async def create_collection(
+    catalog: Catalog, options: ServerOptions, name: str, identity: Identity, *, memories: int = 0
+) -> bool:
+    """A collection with its indexes, for that many memories; False where it was there (its indexes are made all the same)."""
     cluster = {
         "shard_number": options.shard_number,
         "replication_factor": options.replication_factor,
@@ -117,14 +129,11 @@ async def _finish(catalog: Catalog, options: ServerOptions, name: str, identity:
         payload=schema.payload_storage(options),
         quantization_config=schema.quantization(options.quantization_kind) if options.quantization else None,
         metadata=identity.to_metadata(),
-        **schema.parameters(options, shards=options.shard_number or 1),
+        **schema.parameters(options, memories=memories, shards=options.shard_number or 1),
         **{key: value for key, value in cluster.items() if value is not None},
     )
     await catalog.create_indexes(name, schema.payload_indexes())
-    await catalog.point_alias(options.alias, name)
-    if created:
-        log.info("collection '%s' created on Qdrant at %s for the alias '%s'", name, options.where, options.alias)
-    return name
+    return created
 
 
 async def _check(catalog: Catalog, options: ServerOptions, name: str, info: CollectionInfo) -> None:

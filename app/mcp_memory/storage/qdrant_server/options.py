@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from mcp_memory.domain.model import ModelIdentity
 
@@ -35,8 +36,20 @@ class ServerOptions:
     write_consistency_factor: int | None = None
     read_consistency: str | None = None
     """How many replicas must agree on a read: a number, majority, quorum or all; None: one answers."""
+    managed: bool = True
+    """False: the collection is used as it is found, neither created, nor noted, nor tuned. For those of a model change."""
 
     @property
     def where(self) -> str:
         """The addresses, for messages."""
         return ", ".join(self.urls)
+
+    @property
+    def where_plain(self) -> str:
+        """The addresses without credentials, for checkpoints and reports."""
+        return ",".join(map(_without_credentials, self.urls))
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path.rstrip("/"), "", ""))

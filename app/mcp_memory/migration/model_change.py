@@ -1,0 +1,315 @@
+"""Another embedding model for the memories of a store: a new collection filled beside the one that answers, then in its place."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.domain.query import EVERYTHING
+from mcp_memory.embedding.base import Embedder
+from mcp_memory.migration.catch_up import CatchUp, Settling
+from mcp_memory.migration.checkpoint import Checkpoint, ModelChangeMark, Phase, SourceMark, TargetMark
+from mcp_memory.migration.copied import Copied, write_copied
+from mcp_memory.migration.differences import differences
+from mcp_memory.migration.errors import MigrationFailedError, MigrationRefusedError
+from mcp_memory.migration.plan import short_name
+from mcp_memory.migration.progress import Progress, Step, whole_percent
+from mcp_memory.migration.run import Run
+from mcp_memory.migration.validation import Failure
+from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.succession import StoredCollection, Succession, SupportsConditionalWrites, backup_name
+
+KIND = "model change"
+FEW = 20
+"""Differences from which the next round is left to the moment of taking over."""
+ROUNDS = 20
+PAUSE = 0.25
+
+Alone = Callable[[], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChangeOptions:
+    checkpoint: Path
+    old_model: str
+    batch_size: int = 50
+    resume: bool = False
+    keep_backup: bool = True
+    settle_seconds: float = 10.0
+    """How long a write may be under way to the old collection when the new one takes over: the clients' time-out."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChangeReport:
+    address: str
+    old: ModelIdentity
+    new: ModelIdentity
+    memories: int
+    caught_up: int
+    backup: str | None
+    """The old collection; None where it was deleted."""
+
+
+class ModelChange:
+    """One run, fresh or resumed. The succession is open."""
+
+    def __init__(
+        self,
+        succession: Succession,
+        embedder: Embedder,
+        options: ModelChangeOptions,
+        progress: Progress,
+        *,
+        alone: Alone,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`alone` is entered for taking over: nobody else has an embedded store open meanwhile."""
+        self._succession = succession
+        self._embedder = embedder
+        self._options = options
+        self._progress = progress
+        self._alone = alone
+        self._stopping = stopping
+
+    async def run(self) -> ModelChangeReport:
+        """Raises MigrationRefusedError before anything is changed, MigrationStoppedError after a batch on request, and
+        MigrationFailedError where memories couldn't be embedded: the old collection answers then.
+
+        Whatever ends it, exactly one collection answers, whole, and --resume goes on.
+        """
+        present = await self._succession.present()
+        checkpoint = await self._begin(present)
+        run = Run(checkpoint, self._options.checkpoint, self._progress, self._stopping)
+        run.begin()
+        try:
+            report = await self._run(run, present)
+        except BaseException:
+            with suppress(OSError):  # the error that ends the run says more
+                run.save_at_the_end()
+            raise
+        self._progress.step(Step.DONE)
+        return report
+
+    # Before
+
+    async def _begin(self, present: StoredCollection) -> Checkpoint:
+        source = SourceMark(self._succession.address, KIND, None)
+        model = self._embedder.identity
+        target = TargetMark(self._succession.address, model.name, model.fingerprint, model.dimensions)
+        if self._options.resume:
+            checkpoint = Checkpoint.load(self._options.checkpoint)
+            checkpoint.check(self._options.checkpoint, source, target)
+            if checkpoint.model_change is None:
+                raise MigrationRefusedError(f"The checkpoint {self._options.checkpoint} is not that of a model change.")
+            return checkpoint
+        check_old_model(present, self._options.old_model, self._succession.address)
+        if present.model.fingerprint == model.fingerprint:
+            raise MigrationRefusedError(
+                f"The memories of {self._succession.address} have been embedded by {model.name} already. Nothing to do."
+            )
+        for begun in await self._succession.unfinished():
+            if begun.model.fingerprint == model.fingerprint:
+                raise MigrationRefusedError(
+                    f"A change to {model.name} was begun before, and its collection {begun.name} is there.\n"
+                    "  --resume  goes on with it (with its --checkpoint)\n"
+                    f"  memory migrate prune {begun.name}  deletes it"
+                )
+        storage = self._succession.storage(present)
+        async with _opened(storage):
+            total = await storage.count(EVERYTHING)
+        checkpoint = Checkpoint.begin(source, target, total, reembed=True, merge=False)
+        checkpoint.model_change = ModelChangeMark(present.model.name, present.model.fingerprint, "")
+        return checkpoint
+
+    # The run
+
+    async def _run(self, run: Run, present: StoredCollection) -> ModelChangeReport:
+        mark = _mark(run)
+        if mark.phase in {Phase.FILLING, Phase.TAKING_OVER} and not self._answers(present):
+            new = await self._fill(run, present)
+            before = await self._take_over(run, present, new)
+        elif mark.phase is Phase.TAKING_OVER:
+            async with self._alone():
+                before = await self._repoint(run, self._new(mark))
+        else:
+            before = None
+        if mark.phase is Phase.TAKING_OVER:
+            mark.phase = Phase.SETTLING
+            run.save()
+        if mark.phase is Phase.SETTLING:
+            before = before or await self._backup(mark)
+            await self._settle(run, before)
+            mark.phase = Phase.DONE
+            run.checkpoint.completed = True
+            run.save()
+            self._copied.unlink(missing_ok=True)
+        answering = await self._succession.present()
+        storage = self._succession.storage(answering)
+        async with _opened(storage):
+            memories = await storage.count(EVERYTHING)
+        backup = mark.backup if self._options.keep_backup else None
+        old = before.model if before is not None else ModelIdentity(mark.old_model, 0, mark.old_fingerprint)
+        return ModelChangeReport(
+            self._succession.address, old, answering.model, memories, run.checkpoint.caught_up_count, backup
+        )
+
+    def _answers(self, present: StoredCollection) -> bool:
+        return present.model.fingerprint == self._embedder.identity.fingerprint
+
+    def _new(self, mark: ModelChangeMark) -> StoredCollection:
+        return StoredCollection(mark.new_collection, self._embedder.identity, mark.new_place)
+
+    async def _backup(self, mark: ModelChangeMark) -> StoredCollection | None:
+        """None where it has been deleted already."""
+        return next((one for one in await self._succession.backups() if one.name == mark.backup), None)
+
+    async def _fill(self, run: Run, present: StoredCollection) -> StoredCollection:
+        mark, checkpoint = _mark(run), run.checkpoint
+        mark.phase = Phase.FILLING
+        dimensions = self._embedder.identity.dimensions
+        verb = "Going on with the" if self._options.resume else "Creating"
+        self._progress.line(f"{verb} new collection with {dimensions}-dim vectors")
+        new = await self._succession.begin(self._embedder.identity, memories=checkpoint.total_memories)
+        mark.new_collection, mark.new_place = new.name, new.place
+        async with self._both(present, new) as (old_storage, new_storage):
+            checkpoint.failed_hashes = []
+            if self._options.resume:
+                checkpoint.total_memories = await old_storage.count(EVERYTHING)
+                checkpoint.migrated_count = await new_storage.count(EVERYTHING)
+                run.start_over()
+            run.save()
+            catch_up = CatchUp(old_storage, new_storage, self._embedder, run, batch_size=self._options.batch_size)
+            await catch_up.round(filling=True)
+            self._check_failures(run)
+            for _ in range(ROUNDS):
+                if await catch_up.round() <= FEW:
+                    break
+            self._check_failures(run)
+        done = checkpoint.migrated_count
+        self._progress.line(
+            f"Re-embedding complete! {done}/{checkpoint.total_memories} ({whole_percent(done, checkpoint.total_memories)})"
+        )
+        return new
+
+    async def _take_over(self, run: Run, present: StoredCollection, new: StoredCollection) -> StoredCollection:
+        """The new collection answers when this returns. Until its one decisive step the old one does."""
+        mark = _mark(run)
+        mark.backup = backup_name(self._succession.name, present.model, datetime.now(UTC))
+        async with self._alone():
+            async with self._both(present, new) as (old_storage, new_storage):
+                catch_up = CatchUp(old_storage, new_storage, self._embedder, run, batch_size=self._options.batch_size)
+                enough = FEW if self._succession.shared else 0
+                while await catch_up.round() > enough:
+                    pass
+                self._check_failures(run)
+                if self._succession.shared:
+                    await write_copied(self._copied, new_storage)
+                else:
+                    await self._verify(old_storage, new_storage)
+            mark.phase = Phase.TAKING_OVER
+            run.save()
+            kept = mark.backup if self._options.keep_backup else "(deleted)"
+            self._progress.line(
+                f"Swapping collections: {self._succession.name} → {kept}, {new.name} → {self._succession.name}"
+            )
+            return await self._repoint(run, new)
+
+    async def _repoint(self, run: Run, new: StoredCollection) -> StoredCollection:
+        self._progress.step(Step.TAKE_OVER)
+        before = await self._succession.take_over(new, backup=_mark(run).backup)
+        if not self._succession.shared and not self._options.keep_backup:
+            await self._succession.delete(before)
+        return before
+
+    async def _verify(self, old: BaseStorage, new: BaseStorage) -> None:
+        """Nobody else writes: both hold the same hashes, each with the same revision."""
+        async for one in differences(old, new):
+            either = one.old or one.new
+            name = either.content_hash if either is not None else ""
+            raise MigrationFailedError(
+                f"The new collection differs from the old one at {name}; the old one goes on answering.\n"
+                "Run this again with --resume: it compares both anew."
+            )
+
+    async def _settle(self, run: Run, before: StoredCollection | None) -> None:
+        """Bring over what reached the old collection at the last moment, until no such write can be under way any more."""
+        self._progress.step(Step.SETTLE)
+        if not self._succession.shared or before is None:
+            return
+        writes = self._succession
+        assert isinstance(writes, SupportsConditionalWrites)  # noqa: S101 - a shared succession is one
+        answering = await self._succession.present()
+        until = time.monotonic() + self._options.settle_seconds
+        async with self._both(before, answering) as (old_storage, new_storage):
+            settling = Settling(
+                old_storage,
+                new_storage,
+                self._embedder,
+                run,
+                writes=writes,
+                collection=answering,
+                copied=Copied(self._copied),
+            )
+            while True:
+                last = time.monotonic() >= until
+                changed = await settling.round()
+                run.checkpoint.caught_up_count += changed
+                if last and not changed:
+                    break
+                if not changed:
+                    await asyncio.sleep(PAUSE)  # a write that is under way elsewhere tells nobody
+        if not self._options.keep_backup:
+            await self._succession.delete(before)
+
+    @property
+    def _copied(self) -> Path:
+        return self._options.checkpoint.with_name(f"{self._options.checkpoint.name}.copied")
+
+    @asynccontextmanager
+    async def _both(
+        self, old: StoredCollection, new: StoredCollection
+    ) -> AsyncIterator[tuple[BaseStorage, BaseStorage]]:
+        one, other = self._succession.storage(old), self._succession.storage(new)
+        async with _opened(one), _opened(other):
+            yield one, other
+
+    def _check_failures(self, run: Run) -> None:
+        failed = run.checkpoint.failed_hashes
+        if failed:
+            raise MigrationFailedError(
+                f"{len(failed):,} memories could not be embedded, so the old collection goes on answering.\n"
+                f"First: {_first(run.failures, failed)}\nRun this again with --resume to try them again."
+            )
+
+
+def check_old_model(present: StoredCollection, named: str, address: str) -> None:
+    """Raises MigrationRefusedError where the stored memories are of another model than the one named."""
+    if short_name(named) != short_name(present.model.name):
+        raise MigrationRefusedError(
+            f"The memories of {address} were embedded by {present.model.name}, not by {named}: --old-model {present.model.name}"
+        )
+
+
+def _mark(run: Run) -> ModelChangeMark:
+    mark = run.checkpoint.model_change
+    assert mark is not None  # noqa: S101 - `_begin` has made sure
+    return mark
+
+
+def _first(failures: list[Failure], failed: list[str]) -> str:
+    return str(failures[0]) if failures else failed[0]
+
+
+@asynccontextmanager
+async def _opened(storage: BaseStorage) -> AsyncIterator[None]:
+    try:
+        await storage.initialize()
+        yield
+    finally:
+        await storage.close()

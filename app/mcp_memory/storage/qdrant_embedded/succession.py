@@ -1,0 +1,166 @@
+"""Generations that take each other's place in a storage folder.
+
+The new collection is a store of its own in the subfolder `<name>_new_<hash8>`, with an engine of its own. Taking over moves its
+shard to generations/ and then replaces the manifest: until that the old generation answers, from then on the new one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Self
+
+import msgspec
+
+from mcp_memory.domain.errors import StorageError, StorageLockedError
+from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.qdrant_embedded import manifest as manifests
+from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
+from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
+from mcp_memory.storage.qdrant_embedded.lock import FolderLock, holder
+from mcp_memory.storage.qdrant_embedded.manifest import Kept, Manifest, Model
+from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
+from mcp_memory.storage.succession import StoredCollection, new_name, new_prefix
+
+LOCK_SECONDS = 5.0
+
+
+class EmbeddedSuccession:
+    """See storage.succession. `take_over`, `roll_back` and `delete` need the folder without an engine in it."""
+
+    shared = False
+
+    def __init__(self, options: EmbeddedOptions) -> None:
+        """The model in `options` plays no part."""
+        self._options = options
+        self._folder = StorageFolder(options.path)
+
+    @property
+    def address(self) -> str:
+        return str(self._options.path.absolute())
+
+    @property
+    def name(self) -> str:
+        return self._options.collection
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Nothing is held between two steps."""
+
+    async def present(self) -> StoredCollection:
+        manifest = self._manifest()
+        return StoredCollection(self.name, _identity(manifest.model), str(manifest.generation))
+
+    async def unfinished(self) -> Sequence[StoredCollection]:
+        arriving = (self._manifest().arriving or "").split("/")[0]
+        found = []
+        for path in sorted(self._folder.path.glob(f"{new_prefix(self.name)}*")):
+            manifest = StorageFolder(path).look() if path.name != arriving else None
+            if manifest is not None:
+                found.append(StoredCollection(path.name, _identity(manifest.model), path.name))
+        return found
+
+    async def backups(self) -> Sequence[StoredCollection]:
+        kept = self._manifest().kept.items()
+        found = [StoredCollection(name, _identity(item.model), str(item.generation)) for name, item in kept]
+        return sorted(found, key=lambda item: item.name.rsplit("_", 1)[-1])
+
+    async def begin(self, model: ModelIdentity, *, memories: int) -> StoredCollection:
+        del memories  # an embedded store's graph follows its size
+        name = new_name(self.name, model)
+        collection = StoredCollection(name, model, name)
+        if all(one.name != name for one in await self.unfinished()):
+            storage = self.storage(collection)
+            await storage.initialize()
+            await storage.close()
+        return collection
+
+    def storage(self, collection: StoredCollection) -> BaseStorage:
+        path, name = self._folder.path, self._manifest().collection
+        if collection.place == collection.name:
+            path, name = path / collection.place, self.name
+        return QdrantEmbeddedStorage(replace(self._options, path=path, model=collection.model, collection=name))
+
+    async def take_over(self, new: StoredCollection, *, backup: str) -> StoredCollection:
+        with self._locked():
+            manifest = self._manifest()
+            if manifest.model.fingerprint != new.model.fingerprint:
+                staged = StorageFolder(self._folder.path / new.place)
+                inner = manifests.read(staged.path)
+                number = max(int(time.time()), *(item + 1 for item in manifest.generations))
+                coming = Kept(number, inner.model, inner.quantization, inner.graph)
+                shard = staged.generation(inner.generation).relative_to(self._folder.path).as_posix()
+                manifest = self._serve(manifest, coming, keep_as=backup, arriving=shard)
+            self._folder.receive(manifest)
+            before = manifest.kept[backup]
+        return StoredCollection(backup, _identity(before.model), str(before.generation))
+
+    async def roll_back(self, backup: StoredCollection, *, keep_as: str) -> StoredCollection:
+        with self._locked():
+            manifest = self._manifest()
+            self._folder.receive(manifest)
+            before = StoredCollection(keep_as, _identity(manifest.model), str(manifest.generation))
+            kept = {name: item for name, item in manifest.kept.items() if name != backup.name}
+            without = msgspec.structs.replace(manifest, kept=kept)
+            self._serve(without, manifest.kept[backup.name], keep_as=keep_as)
+        return before
+
+    async def delete(self, collection: StoredCollection) -> None:
+        if collection.place == collection.name:
+            shutil.rmtree(self._folder.path / collection.place)
+            return
+        with self._locked():
+            manifest = self._manifest()
+            if collection.place == str(manifest.generation):
+                raise StorageError(f"'{collection.name}' is the collection that answers: it isn't deleted.")
+            kept = {name: item for name, item in manifest.kept.items() if name != collection.name}
+            manifests.write(self._folder.path, msgspec.structs.replace(manifest, kept=kept))
+            shutil.rmtree(self._folder.generation(int(collection.place)), ignore_errors=True)
+
+    # The manifest
+
+    def _manifest(self) -> Manifest:
+        found = self._folder.look()
+        if found is None:
+            raise StorageError(f"There is no memory store in {self._folder.path}.")
+        return found
+
+    def _serve(self, manifest: Manifest, coming: Kept, *, keep_as: str, arriving: str | None = None) -> Manifest:
+        """The one step that counts: `coming` serves, and what did is kept. The manifest as it is now."""
+        present = Kept(manifest.generation, manifest.model, manifest.quantization, manifest.graph)
+        changed = msgspec.structs.replace(
+            manifest,
+            generation=coming.generation,
+            model=coming.model,
+            quantization=coming.quantization,
+            graph=coming.graph,
+            kept=manifest.kept | {keep_as: present},
+            arriving=arriving,
+        )
+        manifests.write(self._folder.path, changed)
+        return changed
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """The folder's lock: no engine runs, and none starts. Raises StorageLockedError."""
+        deadline = time.monotonic() + LOCK_SECONDS
+        while (lock := FolderLock.try_acquire(self._folder.lock)) is None:
+            if time.monotonic() > deadline:
+                raise StorageLockedError(
+                    f"The storage folder {self._folder.path} is in use by process {holder(self._folder.lock)}."
+                )
+            time.sleep(0.02)  # flock can't be waited for with a time limit
+        try:
+            yield
+        finally:
+            lock.let_go()
+
+
+def _identity(model: Model) -> ModelIdentity:
+    return ModelIdentity(model.name, model.dimensions, model.fingerprint)
