@@ -39,13 +39,13 @@ class MemoryServer:
     def async_client(self, **options: object) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url, timeout=60, **options)  # type: ignore[arg-type]
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, probe: str = "/readyz") -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.log}")
             try:
-                if httpx.get(f"{self.url}/readyz", timeout=60).status_code == 200:
+                if httpx.get(f"{self.url}{probe}", timeout=60).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.05)
@@ -72,8 +72,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def memory_server(base: Path, **variables: str) -> Iterator[MemoryServer]:
-    """Start a server on a free port and wait until it is ready; at the end it is stopped, whatever happened."""
+def memory_server(base: Path, *, probe: str = "/readyz", **variables: str) -> Iterator[MemoryServer]:
+    """Start a server on a free port and wait until the probe answers 200; at the end it is stopped, whatever happened."""
     port = free_port()
     log_path = base / "server.log"
     base.mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ def memory_server(base: Path, **variables: str) -> Iterator[MemoryServer]:
         )
     server = MemoryServer(process, f"http://127.0.0.1:{port}", base, log_path)
     try:
-        server.wait_until_ready()
+        server.wait_until_ready(probe)
         yield server
     finally:
         try:
