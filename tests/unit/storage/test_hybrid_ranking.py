@@ -23,7 +23,7 @@ def test_equal_scores_are_ordered_by_id() -> None:
 
 
 def test_the_number_of_candidates_depends_on_the_limit_only_beyond_it() -> None:
-    assert [candidates(limit) for limit in (1, 10, 100, 250)] == [100, 100, 100, 250]
+    assert [candidates(limit) for limit in (1, 10, 40, 250)] == [40, 40, 40, 250]
 
 
 def test_a_hit_without_a_cosine_is_not_judged_by_similarity() -> None:
