@@ -127,16 +127,7 @@ async def list_hashes(
 @router.post("/delete", response_model=ForgetOut, responses=WRITE)
 async def forget_memories(memories: MemoriesDep, request: ForgetIn) -> Json:
     """Delete the named memories, or all that meet the conditions; with `dry_run` only count them."""
-    conditions = Conditions(
-        tags=request.tags,
-        tag_match=request.tag_match,
-        memory_type=request.memory_type,
-        after=request.after,
-        before=request.before,
-        time_expr=request.time_expr,
-        store=request.store,
-    )
-    answer = await memories.forget(conditions, hashes=request.hashes, dry_run=request.dry_run)
+    answer = await memories.forget(request.conditions(), hashes=request.hashes, dry_run=request.dry_run)
     verb = "would be deleted" if answer.dry_run else "deleted"
     return Json(
         {

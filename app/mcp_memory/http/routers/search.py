@@ -21,20 +21,11 @@ BODY = problems(400, 408, 413, 422)
 @router.post("", response_model=SearchOut, responses=BODY)
 async def search(memories: MemoriesDep, request: SearchIn) -> Json:
     """Search by meaning and words (`hybrid`), meaning, words, or substring, under conditions."""
-    conditions = Conditions(
-        tags=request.tags,
-        tag_match=request.tag_match,
-        memory_type=request.memory_type,
-        after=request.after,
-        before=request.before,
-        time_expr=request.time_expr,
-        store=request.store,
-    )
     answer = await memories.search(
         SearchRequest(
             query=request.query,
             mode=request.mode,
-            conditions=conditions,
+            conditions=request.conditions(),
             limit=request.n_results,
             similarity_threshold=request.similarity_threshold,
         )

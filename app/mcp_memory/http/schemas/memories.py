@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.http.schemas.common import MemoryOut, StoreName, Tags
+from mcp_memory.http.schemas.conditions import ConditionsIn
 from mcp_memory.memories.requests import NewMemory
 
 BULK_LIMIT = 1000
@@ -105,17 +106,10 @@ class DeleteOut(BaseModel):
     content_hash: str
 
 
-class ForgetIn(BaseModel):
+class ForgetIn(ConditionsIn):
     """What to delete: the named hashes, or everything that meets all conditions. A store alone is not a condition."""
 
     hashes: Annotated[list[str], Field(max_length=10_000)] | None = None
-    tags: Tags = None
-    tag_match: str = Field("any", description="any or all")
-    memory_type: str | None = None
-    after: str | float | None = Field(None, description="From this time on: ISO date, UTC seconds or words")
-    before: str | float | None = Field(None, description="Before this time")
-    time_expr: str | None = Field(None, examples=["last week"])
-    store: StoreName = DEFAULT_STORE
     dry_run: bool = False
 
 

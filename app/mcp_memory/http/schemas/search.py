@@ -8,24 +8,18 @@ from pydantic import BaseModel, Field
 
 from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.http.schemas.common import MemoryOut, StoreName, Tags
+from mcp_memory.http.schemas.conditions import ConditionsIn
 
 Limit = Annotated[int, Field(ge=1, le=100)]
 Threshold = Annotated[float, Field(ge=0, le=1, description="Least similarity_score of a result")]
 
 
-class SearchIn(BaseModel):
+class SearchIn(ConditionsIn):
     """A search. Without a query the newest memories under the conditions are the answer."""
 
     query: str | None = Field(None, examples=["when do we deploy?"])
     n_results: Limit = 10
     mode: str = Field("hybrid", description="hybrid (meaning and words), semantic, keyword (BM25) or exact (substring)")
-    tags: Tags = None
-    tag_match: str = Field("any", description="any or all")
-    memory_type: str | None = None
-    store: StoreName = DEFAULT_STORE
-    after: str | float | None = Field(None, description="From this time on: ISO date, UTC seconds or words")
-    before: str | float | None = Field(None, description="Before this time")
-    time_expr: str | None = Field(None, examples=["last week"])
     similarity_threshold: Threshold | None = None
     quality_boost: bool | None = Field(None, description="Accepted from older clients; changes nothing")
     quality_weight: float | None = Field(None, description="Accepted from older clients; changes nothing")
