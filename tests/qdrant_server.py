@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -76,6 +77,8 @@ class QdrantServer:
     bootstrap: str | None = None
     """Address of a cluster's first peer; "" for that peer itself; None outside a cluster."""
     environment: dict[str, str] = field(default_factory=dict)
+    authority: Path | None = None
+    """PEM file of the authority that signed its certificate; None: plain HTTP."""
     http_port: int = field(default_factory=free_port)
     grpc_port: int = field(default_factory=free_port)
     p2p_port: int = field(default_factory=free_port)
@@ -84,7 +87,7 @@ class QdrantServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
+        return f"{'http' if self.authority is None else 'https'}://127.0.0.1:{self.http_port}"
 
     @property
     def peer(self) -> str:
@@ -151,9 +154,10 @@ class QdrantServer:
     def wait_until_ready(self) -> None:
         """Raises with the end of the log when the server ends, or doesn't answer in time."""
         deadline = time.monotonic() + START_SECONDS
+        trust = True if self.authority is None else ssl.create_default_context(cafile=self.authority)
         while time.monotonic() < deadline:
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz", timeout=2.0).status_code == httpx.codes.OK:
+                if httpx.get(f"{self.url}/readyz", timeout=2.0, verify=trust).status_code == httpx.codes.OK:
                     return
             if self._process is not None and self._process.poll() is not None:
                 break
@@ -193,12 +197,16 @@ class QdrantServer:
 
 @contextlib.contextmanager
 def own_server(
-    folder: Path, *, api_key: str | None = None, environment: dict[str, str] | None = None
+    folder: Path,
+    *,
+    api_key: str | None = None,
+    environment: dict[str, str] | None = None,
+    authority: Path | None = None,
 ) -> Iterator[QdrantServer]:
     """A server that the test may kill; skips where neither binary nor image is there."""
     if binary() is None and not image_present():
         pytest.skip(NO_PROCESS)
-    server = QdrantServer(folder, api_key=api_key, environment=environment or {})
+    server = QdrantServer(folder, api_key=api_key, environment=environment or {}, authority=authority)
     server.start()
     try:
         yield server

@@ -17,6 +17,8 @@ from mcp_memory.domain.errors import ConfigurationError, StorageUnavailableError
 from mcp_memory.storage.qdrant_server.failures import WriteUnfinishedError, passing, to_error
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qdrant_client import AsyncQdrantClient
     from qdrant_client.models import UpdateResult
 
@@ -140,11 +142,11 @@ def _client(url: str, options: ServerOptions) -> AsyncQdrantClient:
     secure = url.startswith("https://")
     if not secure and not url.startswith("http://"):
         raise ConfigurationError(f"MCP_QDRANT_URL={url} is not an address: begin it with http:// or https://.")
-    if options.prefer_grpc and options.ca_file is not None:
-        raise ConfigurationError(
-            "MCP_QDRANT_CA_FILE is for REST. With MCP_QDRANT_PREFER_GRPC, name the file by GRPC_DEFAULT_SSL_ROOTS_FILE_PATH."
-        )
-    extra: dict[str, Any] = {"verify": _trust(options)} if secure and options.ca_file is not None else {}
+    extra: dict[str, Any] = {}
+    if secure and options.ca_file is not None:
+        extra["verify"] = trust(options.ca_file)
+        if options.prefer_grpc:
+            extra["grpc_options"] = {"root_certificates": options.ca_file.read_bytes()}
     with warnings.catch_warnings():
         # A key over plain http is what a private network between two containers does; docs/operations tells when not to.
         warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
@@ -161,8 +163,9 @@ def _client(url: str, options: ServerOptions) -> AsyncQdrantClient:
         )
 
 
-def _trust(options: ServerOptions) -> ssl.SSLContext:
+def trust(ca_file: Path) -> ssl.SSLContext:
+    """Certificates of these authorities and no others. Raises ConfigurationError for a file that can't be used."""
     try:
-        return ssl.create_default_context(cafile=str(options.ca_file))
+        return ssl.create_default_context(cafile=str(ca_file))
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"MCP_QDRANT_CA_FILE={options.ca_file} can't be used: {error}") from None
+        raise ConfigurationError(f"MCP_QDRANT_CA_FILE={ca_file} can't be used: {error}") from None

@@ -22,6 +22,7 @@ from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.base import BackupReport
 from mcp_memory.storage.qdrant_server import schema
 from mcp_memory.storage.qdrant_server.catalog import Catalog
+from mcp_memory.storage.qdrant_server.connection import trust
 from mcp_memory.storage.qdrant_server.lifecycle import CREATED, OpenCollection, state_name
 from mcp_memory.storage.qdrant_server.reads import Reads
 from mcp_memory.storage.qdrant_server.schema import Identity
@@ -117,7 +118,7 @@ async def _http(reads: Reads) -> AsyncIterator[httpx.AsyncClient]:
     """A client for files of any size; the driver's own reads an answer whole."""
     options = reads.options
     headers = {"api-key": options.api_key} if options.api_key else {}
-    verify: Any = str(options.ca_file) if options.ca_file is not None else True
+    verify = trust(options.ca_file) if options.ca_file is not None else True
     try:
         async with httpx.AsyncClient(
             base_url=reads.connection.address, headers=headers, timeout=SECONDS, verify=verify
