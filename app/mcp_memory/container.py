@@ -24,6 +24,7 @@ from mcp_memory.memories.service import Memories
 from mcp_memory.metrics import StoreGauges, observe_embedding_batch
 from mcp_memory.storage.base import BaseStorage
 from mcp_memory.storage.breaker import BreakerOptions, guarded
+from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 from mcp_memory.storage.qdrant_server.options import ServerOptions
 
 REQUESTS_AN_OPERATION = 3
@@ -170,9 +171,13 @@ def build_storage(settings: Settings, model: ModelIdentity) -> BaseStorage:
 
         return QdrantServerStorage(server_options(settings, model))
     from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage  # noqa: PLC0415
-    from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions  # noqa: PLC0415
 
-    options = EmbeddedOptions(
+    return QdrantEmbeddedStorage(embedded_options(settings, model))
+
+
+def embedded_options(settings: Settings, model: ModelIdentity) -> EmbeddedOptions:
+    """What the settings say about an embedded store."""
+    return EmbeddedOptions(
         path=settings.qdrant_path,
         model=model,
         collection=settings.collection,
@@ -181,7 +186,6 @@ def build_storage(settings: Settings, model: ModelIdentity) -> BaseStorage:
         disk_reserve_bytes=settings.disk_reserve_bytes,
         graph_threshold=settings.graph_threshold,
     )
-    return QdrantEmbeddedStorage(options)
 
 
 def server_options(settings: Settings, model: ModelIdentity) -> ServerOptions:

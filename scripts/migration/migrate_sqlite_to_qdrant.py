@@ -11,7 +11,7 @@ from environment import enter
 
 enter()
 
-from mcp_memory.cli.migrate import run_script  # noqa: E402
+from mcp_memory.cli.migrate import run_script, sqlite  # noqa: E402
 
 if __name__ == "__main__":
-    run_script("sqlite", "scripts/migration/migrate_sqlite_to_qdrant.py")
+    run_script(sqlite, "scripts/migration/migrate_sqlite_to_qdrant.py")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
-from mcp_memory.domain.memory import EmbeddedMemory, Memory, point_id
+from mcp_memory.domain.memory import EmbeddedMemory, point_id
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.migration.copied import Copied
 from mcp_memory.migration.differences import differences
@@ -29,9 +29,20 @@ _OURS = 0
 
 
 class CatchUp:
-    """From an open storage into an open storage of another model."""
+    """From an open storage into another open one."""
 
-    def __init__(self, old: BaseStorage, new: BaseStorage, embedder: Embedder, run: Run, *, batch_size: int) -> None:
+    def __init__(
+        self,
+        old: BaseStorage,
+        new: BaseStorage,
+        embedder: Embedder,
+        run: Run,
+        *,
+        batch_size: int,
+        reembed: bool = True,
+    ) -> None:
+        """`reembed` False: the vectors of both are of one model, and are kept."""
+        self._reembed = reembed
         self._old = old
         self._new = new
         self._embedder = embedder
@@ -66,23 +77,31 @@ class CatchUp:
     async def _copy(self, hashes: Sequence[str], *, filling: bool) -> int:
         """How many are in the new collection now."""
         copied = 0
-        waiting: list[Memory] = []
+        waiting: list[SourceMemory] = []
         size = 0
         for start in range(0, len(hashes), FETCHED):
-            found = (await self._old.get(hashes[start : start + FETCHED])).values()
+            found = await self._read(hashes[start : start + FETCHED])
             waiting += found
-            size += sum(len(memory.content) for memory in found)
+            size += sum(len(item.memory.content) for item in found)
             if size >= BATCH_BYTES or start + FETCHED >= len(hashes):
-                copied += await self._embed(waiting, filling=filling)
+                copied += await self._move(waiting, filling=filling)
                 waiting, size = [], 0
         return copied
 
-    async def _embed(self, memories: Sequence[Memory], *, filling: bool) -> int:
+    async def _read(self, hashes: Sequence[str]) -> list[SourceMemory]:
+        if self._reembed:
+            return [SourceMemory(memory, None, memory.id) for memory in (await self._old.get(hashes)).values()]
+        found = (await self._old.get_embedded(hashes)).values()
+        return [SourceMemory(item.memory, item.vector, item.memory.id) for item in found]
+
+    async def _move(self, items: Sequence[SourceMemory], *, filling: bool) -> int:
         copied = 0
-        ordered = sorted(memories, key=lambda memory: len(memory.content))
+        ordered = sorted(items, key=lambda item: len(item.memory.content))
         for start in range(0, len(ordered), self._batch_size):
-            items = [SourceMemory(memory, None, memory.id) for memory in ordered[start : start + self._batch_size]]
-            moved = await move(items, self._new, self._embedder, self._run.progress, reembed=True, mode=UpsertMode.COPY)
+            part = ordered[start : start + self._batch_size]
+            moved = await move(
+                part, self._new, self._embedder, self._run.progress, reembed=self._reembed, mode=UpsertMode.COPY
+            )
             copied += len(moved.stored) + len(moved.existed)
             if filling:
                 self._run.record(moved)

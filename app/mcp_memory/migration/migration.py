@@ -8,16 +8,18 @@ from contextlib import suppress
 
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.embedding.base import Embedder
+from mcp_memory.migration.catch_up import CatchUp
 from mcp_memory.migration.checkpoint import Checkpoint, SourceMark
 from mcp_memory.migration.copying import Copying
 from mcp_memory.migration.errors import MigrationRefusedError
-from mcp_memory.migration.origin import Origin, title
+from mcp_memory.migration.origin import Origin, StorageOrigin, title
 from mcp_memory.migration.plan import MigrationOptions, Validation, check_model, check_places
 from mcp_memory.migration.progress import Progress, Step, whole_percent
 from mcp_memory.migration.report import MigrationReport
 from mcp_memory.migration.run import Run
 from mcp_memory.migration.sources.base import SourceReport
 from mcp_memory.migration.target import Target
+from mcp_memory.storage.base import BaseStorage, UpsertMode
 
 
 class Migration:
@@ -100,6 +102,8 @@ class Migration:
                 await copying.retry()
             if not checkpoint.completed:
                 await copying.copy()
+            if self._options.mode is UpsertMode.COPY and isinstance(self._origin, StorageOrigin):
+                await self._catch_up(run, self._origin.storage)
         except BaseException:
             with suppress(OSError):  # the error that ends the run says more
                 run.save_at_the_end()
@@ -113,6 +117,19 @@ class Migration:
         await self._conclude(run, copying)
         self._progress.step(Step.DONE)
         return self._report(report, run)
+
+    async def _catch_up(self, run: Run, source: BaseStorage) -> None:
+        """What was written to the source, or deleted from it, since it was read; at the end both hold the same."""
+        catch_up = CatchUp(
+            source,
+            self._target.storage,
+            self._embedder,
+            run,
+            batch_size=self._options.batch_size,
+            reembed=run.checkpoint.reembed,
+        )
+        while await catch_up.round():
+            pass
 
     async def _conclude(self, run: Run, copying: Copying) -> None:
         if self._options.validation is Validation.NONE:
@@ -139,6 +156,7 @@ class Migration:
             unreadable=run.unreadable,
             unreadable_count=checkpoint.unreadable_count,
             failed_count=len(checkpoint.failed_hashes),
+            caught_up=checkpoint.caught_up_count,
             notes=Counter(checkpoint.notes),
             seconds=run.seconds,
             this_run=run.migrated,

@@ -34,6 +34,8 @@ class MigrationReport:
     """Why, by hash."""
     unreadable_count: int = 0
     failed_count: int = 0
+    caught_up: int = 0
+    """Written to the source meanwhile, and brought over too."""
     notes: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
     this_run: int = 0
@@ -60,6 +62,8 @@ class MigrationReport:
             said.append(f"Already in the target: {self.existed}")
         if self.reembedded:
             said.append(f"Embedded on the way: {self.reembedded}")
+        if self.caught_up:
+            said.append(f"Written meanwhile and brought over: {self.caught_up}")
         if self.failed_count:
             said.append(f"Failed: {self.failed_count} (run again with --resume to retry them)")
         if self.not_migrated:
@@ -82,6 +86,7 @@ class MigrationReport:
             "embedded_on_the_way": self.reembedded,
             "verified": self.verified,
             "validation_errors": self.validation_errors,
+            "caught_up": self.caught_up,
             "failed": self.failed_count,
             "failures": [asdict(failure) for failure in self.failures[:MAX_FAILURES]],
             "left_in_source": self.not_migrated,

@@ -17,7 +17,7 @@ from mcp_memory.owner.identity import StoreIdentity
 from mcp_memory.owner.lock import FileLock
 from mcp_memory.owner.maintenance import LeaseFile
 from mcp_memory.owner.ownership import Ownership, command_line
-from mcp_memory.owner.record import OwnerKind
+from mcp_memory.owner.record import OwnerKind, read_record
 
 LEASE_SECONDS = 30.0
 RELEASE_SECONDS = 30.0
@@ -46,6 +46,9 @@ async def exclusive_use(store: StoreIdentity, *, reason: str) -> AsyncIterator[N
 
 @asynccontextmanager
 async def _leased(store: StoreIdentity, reason: str) -> AsyncIterator[None]:
+    record = read_record(store.paths.record)
+    if record is not None:  # whatever its settings are: it is asked for the folder, not for answers
+        store = replace(store, model=record.model, fingerprint=record.fingerprint)
     client = OwnerClient(store, start=None)
     wish = {"holder": f"process {os.getpid()} ({command_line()})", "reason": reason, "seconds": LEASE_SECONDS}
     try:

@@ -59,7 +59,7 @@ class ServerSuccession:
                     f"'{self.name}' on Qdrant at {self._options.where} is a collection of that name, not an alias, so nothing "
                     "can take its place while it serves.\n"
                     "Stop the service, set MCP_QDRANT_COLLECTION to a new name, and move the memories there:\n"
-                    f"  memory migrate storage --from '{self._options.urls[0]}#{self.name}' --reembed"
+                    f"  memory migrate storage --source '{self._options.urls[0]}#{self.name}' --reembed"
                 )
             raise StorageError(f"There is no collection '{self.name}' on Qdrant at {self._options.where}.")
         return await self._described(self.name, place)

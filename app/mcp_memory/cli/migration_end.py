@@ -1,0 +1,67 @@
+"""How the commands of `memory migrate` stop and end: after a batch on a signal, with words, a resume line and an exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mcp_memory.cli import exits
+from mcp_memory.domain.errors import MemoryServiceError
+from mcp_memory.migration.errors import MigrationRefusedError, MigrationStoppedError
+from mcp_memory.migration.sources.base import SourceError
+
+INTERRUPTED = 130
+
+
+def run_to_the_end(work: Coroutine[Any, Any, int], checkpoint: Path | None, resume: Sequence[str]) -> int:
+    """The exit code of the work: its own, 2 for what was refused, 130 when it was stopped.
+
+    `resume` is the command that goes on, printed where there is a checkpoint to go on from.
+    """
+    try:
+        return asyncio.run(work)
+    except MigrationStoppedError as stopped:
+        print(f"{stopped.message} Nothing is lost.\n{resume_line(resume)}", file=sys.stderr)
+        return INTERRUPTED
+    except (MigrationRefusedError, SourceError) as error:
+        print(error.message, file=sys.stderr)
+        return exits.USAGE
+    except MemoryServiceError as error:
+        # Once begun, there is something to go on from.
+        begun = checkpoint is not None and checkpoint.exists()
+        print(exits.words(error) + (f"\n{resume_line(resume)}" if begun else ""), file=sys.stderr)
+        return exits.exit_code(error)
+
+
+def resume_line(command: Sequence[str]) -> str:
+    return f"Resume with: {shlex.join([*command, '--resume'])}"
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """The first SIGINT or SIGTERM asks to stop after the batch; the next one ends the process as usual."""
+    asked = False
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(_number: int, _frame: object) -> None:
+        nonlocal asked
+        asked = True
+        print("Stopping after this batch ...", file=sys.stderr)
+        restore()
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield lambda: asked
+    finally:
+        restore()

@@ -1,0 +1,186 @@
+"""`memory migrate model`, `rollback`, `prune`: another embedding model for a store, the way back, and what is kept for it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mcp_memory.cli import exits
+from mcp_memory.cli.migration import checkpoint_path
+from mcp_memory.cli.migration_bar import terminal_progress
+from mcp_memory.cli.migration_end import run_to_the_end, stop_on_signals
+from mcp_memory.cli.migration_places import Place
+from mcp_memory.config import load_settings
+from mcp_memory.container import embedding_options
+from mcp_memory.domain.memory import EmbeddedMemory
+from mcp_memory.domain.query import EVERYTHING
+from mcp_memory.embedding.base import Embedder
+from mcp_memory.embedding.select import build_embedder
+from mcp_memory.migration.model_change import ModelChange, ModelChangeOptions, ModelChangeReport, check_old_model
+from mcp_memory.migration.plan import short_name
+from mcp_memory.migration.progress import about
+from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.succession import StoredCollection, backup_name, find_backup
+
+ROLLBACK = "scripts/migration/rollback_model_migration.py"
+SAMPLE = 64
+WHY = "its embedding model changes"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelWishes:
+    """The command line."""
+
+    old_model: str
+    new_model: str
+    storage: str | None
+    checkpoint: Path | None
+    batch_size: int
+    dry_run: bool
+    resume: bool
+    keep_backup: bool
+    shown_as: list[str]
+
+
+def run_model(wishes: ModelWishes) -> int:
+    """The exit code: 0 when the new model answers, 130 when it was stopped; else the old one goes on."""
+    place = Place.named(wishes.storage, **_model_settings(wishes.new_model))
+    checkpoint = checkpoint_path(wishes.checkpoint, place, "model_migration_checkpoint.json")
+    again = _again(wishes, checkpoint)
+    return run_to_the_end(_run(wishes, place, checkpoint), None if wishes.dry_run else checkpoint, again)
+
+
+def _model_settings(model: str) -> dict[str, Any]:
+    """The new model by its name. Where the settings still name another one, its path and provider aren't the new one's."""
+    settings = load_settings()
+    chosen: dict[str, Any] = {"embedding_model": model}
+    if short_name(settings.external_embedding_model or settings.embedding_model) != short_name(model):
+        chosen |= {"embedding_model_path": None, "embedding_provider": None, "external_embedding_model": None}
+    return chosen
+
+
+async def _run(wishes: ModelWishes, place: Place, checkpoint: Path) -> int:
+    async with AsyncExitStack() as stack:
+        succession = await stack.enter_async_context(place.succession())
+        present = await succession.present()
+        if not wishes.resume:
+            check_old_model(present, wishes.old_model, place.address)
+        embedder = await asyncio.to_thread(build_embedder, embedding_options(place.settings))
+        stack.push_async_callback(embedder.close)
+        if wishes.dry_run:
+            await _dry_run(succession.storage(present), embedder)
+            return exits.OK
+        options = ModelChangeOptions(
+            checkpoint=checkpoint,
+            old_model=wishes.old_model,
+            batch_size=wishes.batch_size,
+            resume=wishes.resume,
+            keep_backup=wishes.keep_backup,
+            settle_seconds=place.settings.qdrant_timeout,
+        )
+        with terminal_progress("Re-embedded", every=100) as progress, stop_on_signals() as stopping:
+            report = await ModelChange(
+                succession, embedder, options, progress, alone=lambda: place.alone(WHY), stopping=stopping
+            ).run()
+    _conclude(report)
+    return exits.OK
+
+
+def _conclude(report: ModelChangeReport) -> None:
+    if report.caught_up:
+        print(f"Written meanwhile and brought over: {report.caught_up:,}")
+    print(f"{report.memories:,} memories of {report.address} are embedded by {report.new.name} now.")
+    if report.backup is not None:
+        print(f"To go back: python {ROLLBACK} --backup-collection {report.backup}")
+    print(f"Start its services with MCP_EMBEDDING_MODEL={report.new.name}")
+
+
+async def _dry_run(storage: BaseStorage, embedder: Embedder) -> None:
+    """How long it will take here: some of the stored texts are embedded, nothing is written."""
+    await storage.initialize()
+    try:
+        total = await storage.count(EVERYTHING)
+        first: list[EmbeddedMemory] = await anext(aiter(storage.iterate(batch_size=SAMPLE)), [])
+    finally:
+        await storage.close()
+    print(f"Found {total:,} memories with old model")
+    texts = [item.memory.content for item in first]
+    if texts:
+        await embedder.embed_documents(texts[:1])  # the first text pays for what is loaded late
+        started = time.perf_counter()
+        await embedder.embed_documents(texts)
+        each = (time.perf_counter() - started) / len(texts)
+        print(f"Estimated re-embedding time: ~{about(total * each)} (measured here: {1 / each:,.0f} memories/s)")
+    print("Note: Re-embedding is CPU/GPU intensive")
+
+
+def _again(wishes: ModelWishes, checkpoint: Path) -> list[str]:
+    parts = [*wishes.shown_as, "--old-model", wishes.old_model, "--new-model", wishes.new_model]
+    parts += ["--storage", wishes.storage] if wishes.storage else []
+    parts += ["--checkpoint", str(checkpoint), "--batch-size", str(wishes.batch_size)]
+    return [*parts, *([] if wishes.keep_backup else ["--no-keep-backup"])]
+
+
+# The way back
+
+
+def run_rollback(wanted: str, storage: str | None) -> int:
+    """Let a backup answer again; the collection that answers now is kept as a backup of its own."""
+    return run_to_the_end(_rollback(wanted, Place.named(storage)), None, [])
+
+
+async def _rollback(wanted: str, place: Place) -> int:
+    async with place.succession() as succession:
+        backup = find_backup(wanted, await succession.backups(), place.address)
+        present = await succession.present()
+        kept = backup_name(succession.name, present.model, datetime.now(UTC))
+        async with place.alone("its embedding model is rolled back"):
+            print(f"Swapping collections: {succession.name} → {kept}, {backup.name} → {succession.name}", flush=True)
+            await succession.roll_back(backup, keep_as=kept)
+    print(f"What was stored since the change is in {kept} alone. To go forward again:")
+    print(f"  python {ROLLBACK} --backup-collection {kept}")
+    print(f"Start the services of {place.address} with MCP_EMBEDDING_MODEL={backup.model.name}")
+    return exits.OK
+
+
+# What is kept
+
+
+def run_prune(names: Sequence[str], storage: str | None, *, every: bool, yes: bool) -> int:
+    """Delete backups, and collections of changes that were never finished; without names, list them."""
+    return run_to_the_end(_prune(names, Place.named(storage), every=every, yes=yes), None, [])
+
+
+async def _prune(names: Sequence[str], place: Place, *, every: bool, yes: bool) -> int:
+    async with place.succession() as succession:
+        backups, unfinished = await succession.backups(), await succession.unfinished()
+        there = [*backups, *unfinished]
+        if not names and not every:
+            _list(there, place)
+            return exits.OK
+        chosen = list(backups) if every else [find_backup(name, there, place.address) for name in names]
+        if not yes:
+            _list(chosen, place)
+            if not typer.confirm("Delete these with their memories?"):
+                print("Nothing was deleted.")
+                return exits.FAILURE
+        async with place.alone("old backups are deleted"):
+            for one in chosen:
+                await succession.delete(one)
+                print(f"Deleted: {one.name}")
+    return exits.OK
+
+
+def _list(collections: Sequence[StoredCollection], place: Place) -> None:
+    if not collections:
+        print(f"There are no backups in {place.address}.")
+    for one in collections:
+        print(f"{one.name}  ({one.model.name}, {one.model.dimensions} dimensions)")
