@@ -129,5 +129,28 @@ lint-workflows: .uv/checks/.synced $(ACTIONLINT) ## Check the workflows of .gith
 reproducible: ## Build this machine's image twice without cache and compare the layers
 	$(PYTHON) docker/reproducible.py $(REPRODUCIBLE_ARGS)
 
+# The Helm chart. Its tools are built by Go at pinned versions.
+CHART := helm/mcp-memory
+CHART_TOOLS := helm helm3 helm-docs helm-unittest kubeconform schemas
+
+.PHONY: chart-tools
+chart-tools: ## Build helm, helm-docs, helm-unittest and kubeconform into .chart-tools (needs Go)
+	$(PYTHON) scripts/development/get_chart_tools.py .chart-tools $(CHART_TOOLS)
+
+.PHONY: chart-docs
+chart-docs: setup chart-tools ## Write the chart's README.md and values.schema.json from values.yaml
+	$(BIN)/python scripts/development/make_values_schema.py $(CHART)
+	.chart-tools/bin/helm-docs --chart-search-root $(CHART) --sort-values-order file --log-level warning
+
+.PHONY: test-chart
+test-chart: setup chart-tools ## Test the chart: templates, schema, generated files, both Helm versions (needs no cluster)
+	.chart-tools/bin/helm-unittest --strict $(CHART)
+	$(BIN)/python -m pytest tests/chart/static $(PYTEST_ARGS)
+
+.PHONY: test-chart-cluster
+test-chart-cluster: setup chart-tools ## Test the chart on the cluster of KUBECONFIG with CHART_IMAGE (docs/kubernetes.md)
+	$(PYTHON) scripts/development/get_chart_tools.py .chart-tools versitygw
+	$(BIN)/python -m pytest tests/chart/cluster $(PYTEST_ARGS)
+
 .PHONY: ci
-ci: lint lint-workflows lint-images test test-images ## Everything, on both architectures
+ci: lint lint-workflows lint-images test test-chart test-images ## Everything, on both architectures
