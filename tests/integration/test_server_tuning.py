@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from qdrant_client import AsyncQdrantClient
+from qdrant_client.models import CollectionInfo
 
 from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.query import SearchMode, SearchQuery
@@ -95,8 +98,61 @@ async def test_quantization_is_switched_on_and_off_on_live_data(storage: QdrantS
     assert await recall(storage) == 1.0
 
 
+async def info_when(storage: QdrantServerStorage, reached: Callable[[CollectionInfo], bool]) -> CollectionInfo:
+    """What the server says of the collection, once it is as it should become in the background."""
+    client = AsyncQdrantClient(url=server_url(), check_compatibility=False, timeout=20)
+    try:
+        async with asyncio.timeout(120):
+            while not reached(info := await client.get_collection(storage.options.alias)):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)  # a server tells of its changes when asked
+            return info
+    finally:
+        await client.close()
+
+
+def measured_at(info: CollectionInfo) -> int:
+    return int(((info.config.metadata or {}).get("oversampling_measured") or {}).get("memories", 0))
+
+
 @pytest.mark.slow
-async def test_quantization_follows_the_settings_at_the_next_start(storage: QdrantServerStorage) -> None:
+async def test_a_tier_that_is_outgrown_changes_the_graph_without_being_asked(storage: QdrantServerStorage) -> None:
+    await storage.upsert(numbered(0, 1_000))
+    assert (await info_when(storage, lambda _: True)).config.hnsw_config.m == 16
+    for start in range(1_000, 10_500, 500):
+        await storage.upsert(numbered(start, start + 500))
+    await storage.upsert(numbered(10_500, 12_000))
+    info = await info_when(storage, lambda info: info.config.hnsw_config.m == 24)
+    assert info.config.hnsw_config.ef_construct == 100
+
+
+@pytest.mark.slow
+async def test_quantization_follows_the_settings_at_the_next_start_and_oversampling_the_measured_recall(
+    storage: QdrantServerStorage,
+) -> None:
+    """Random vectors of 32 dimensions: with one bit each, the least oversampling isn't enough."""
+    await storage.upsert(numbered(0, 3_000))
+    quantized = QdrantServerStorage(replace(storage.options, quantization=True))
+    await quantized.initialize()
+    info = await info_when(storage, lambda info: measured_at(info) == 3_000)
+    details = (await quantized.stats()).details
+    assert details["quantization"] == "binary"
+    assert details["oversampling"] == (info.config.metadata or {})["oversampling"] > 4.0
+    assert await recall(quantized) >= 0.9
+
+    await quantized.upsert(numbered(3_000, 5_000))  # half as many again, and more
+    await info_when(storage, lambda info: measured_at(info) == 5_000)
+    assert await recall(quantized) >= 0.9
+    await quantized.close()
+
+    plain = QdrantServerStorage(storage.options)
+    await plain.initialize()
+    assert (await plain.stats()).details["quantization"] is None
+    assert await recall(plain) == 1.0
+    await plain.close()
+
+
+@pytest.mark.slow
+async def test_rescored_scores_are_those_of_the_original_vectors(storage: QdrantServerStorage) -> None:
     await storage.upsert(numbered(0, 200))
     again = QdrantServerStorage(replace(storage.options, quantization=True))
     await again.initialize()

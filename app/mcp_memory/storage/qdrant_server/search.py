@@ -170,11 +170,17 @@ def _best(scores: dict[str, float], count: int) -> dict[str, float]:
 
 
 def quick(collection: OpenCollection) -> SearchParams:
-    """By graph and quantized vectors where there are any, candidates rescored with the originals."""
+    """By graph, and by quantized vectors where they are wanted, candidates rescored with the originals.
+
+    Where they aren't any more, segments keep them until Qdrant has rebuilt them, and would use them as they are (recall .39).
+    """
     from qdrant_client.models import QuantizationSearchParams, SearchParams  # noqa: PLC0415
 
-    quantized = QuantizationSearchParams(rescore=True, oversampling=collection.oversampling)
-    return SearchParams(hnsw_ef=SEARCH_EF, quantization=None if collection.quantization is None else quantized)
+    if collection.quantization is None:
+        quantized = QuantizationSearchParams(ignore=True)
+    else:
+        quantized = QuantizationSearchParams(rescore=True, oversampling=collection.oversampling)
+    return SearchParams(hnsw_ef=SEARCH_EF, quantization=quantized)
 
 
 def _whole() -> SearchParams:

@@ -27,6 +27,11 @@ log = logging.getLogger(__name__)
 
 CHECK_EVERY: Final = 1_000
 """Writes of this process between two looks at the collection's size."""
+MEASURED: Final = "oversampling_measured"
+"""In the collection's metadata: for which kind of quantization and how many memories oversampling was measured."""
+MEASURE_FROM: Final = 1_000
+GROWTH: Final = 1.5
+"""Oversampling is measured again when the collection has this many times the memories that it had then."""
 OPTIMIZE_SECONDS: Final = 4 * 3600.0
 _PAUSE: Final = 1.0
 
@@ -46,11 +51,17 @@ class Upkeep:
     def watch(self, collection: OpenCollection, renew: Callable[[OpenCollection], None]) -> None:
         """From here on for this collection; `renew` is told when it is to be searched differently."""
         self._collection, self._renew = collection, renew
+        if collection.quantization is not None:
+            self._begin()
 
     def written(self, memories: int) -> None:
         """Count writes, and look at the size in the background when there were many."""
         self._unchecked += memories
-        if self._unchecked >= CHECK_EVERY and (self._task is None or self._task.done()):
+        if self._unchecked >= CHECK_EVERY:
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._task is None or self._task.done():
             self._unchecked = 0
             self._task = asyncio.create_task(self._look())
 
@@ -65,6 +76,7 @@ class Upkeep:
             return
         try:
             await self._retune(self._collection)
+            await self._follow()
         except StorageError as error:
             log.warning("the size of collection '%s' could not be looked at: %s", self._options.alias, error.message)
 
@@ -79,6 +91,20 @@ class Upkeep:
         log.info("collection '%s' has outgrown m=%d: its graph is built with m=%d", collection.name, collection.m, m)
         self._set(replace(collection, m=m))
         return True
+
+    async def _follow(self) -> None:
+        """Search with the oversampling that the collection keeps, measured anew where it has grown since, or changed in kind."""
+        collection = self._collection
+        if collection is None or collection.quantization is None:
+            return
+        metadata = (await self._info()).config.metadata or {}
+        measured = metadata.get(MEASURED) or {}
+        known = int(measured.get("memories", 0)) if measured.get("kind") == collection.quantization else 0
+        if await self._reads.count(EVERYTHING) >= max(MEASURE_FROM, GROWTH * known):
+            await self._until_green()
+            await self._measure(self._collection or collection)
+        elif (factor := float(metadata.get("oversampling") or 0.0)) > collection.oversampling:
+            self._set(replace(collection, oversampling=factor))  # another process has measured
 
     async def optimize(self, collection: OpenCollection) -> tuple[bool, str]:
         """Retune, wait until Qdrant has indexed what is due, and measure how much oversampling recall asks for."""
@@ -124,9 +150,13 @@ class Upkeep:
         return replace(collection, quantization=kind)
 
     async def _measure(self, collection: OpenCollection) -> float:
+        """Measure oversampling, and keep it with the collection."""
+        memories = await self._reads.count(EVERYTHING)
         factor = await measured_oversampling(self._reads, collection)
+        measured = {"kind": collection.quantization, "memories": memories}
+        await self._change("keeping the oversampling", metadata={"oversampling": factor, MEASURED: measured})
         if factor != collection.oversampling:
-            await self._change("keeping the oversampling", metadata={"oversampling": factor})
+            log.info("collection '%s': oversampling %g, was %g", collection.name, factor, collection.oversampling)
             self._set(replace(collection, oversampling=factor))
         return factor
 
