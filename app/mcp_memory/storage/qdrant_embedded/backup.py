@@ -50,12 +50,16 @@ class Contents(msgspec.Struct, frozen=True):
 def back_up(path: Path, into: Path, *, memories: int) -> BackupReport:
     """Copy the store at `path`, which holds so many memories, into the folder `into`, which must not be there or be empty.
 
+    Collections that a change of model has left beside the one that serves stay behind.
+
     Raises StorageError for a folder that is taken, StorageFormatError for a store that isn't whole, StorageFullError; what was
     written of the backup is then deleted.
     """
     source = StorageFolder(path)
     found = source.look()
-    if found is None:
+    if (
+        found is None or not source.generation(found.generation).is_dir()
+    ):  # one that arrives: no engine has opened it yet
         raise StorageFormatError(f"There is no store in {path} to back up.")
     check_free(into)
     made = not into.exists()
@@ -65,7 +69,7 @@ def back_up(path: Path, into: Path, *, memories: int) -> BackupReport:
         target.prepare()
         target.generations.mkdir(mode=_PRIVATE)
         sums = _copy_tree(source.generation(found.generation), target.generation(found.generation))
-        manifests.write(target.path, found)
+        manifests.write(target.path, msgspec.structs.replace(found, kept={}))
         sums[target.path / manifests.NAME] = _checksum(target.path / manifests.NAME)
         contents = Contents(
             found.model,
