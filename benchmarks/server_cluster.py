@@ -1,13 +1,14 @@
 """What a cluster of three Qdrant nodes does when one is killed under load, by how many replicas must have a write.
 
-usage: QDRANT_BIN=qdrant python -m benchmarks.server_cluster
+usage: QDRANT_BIN=qdrant python -m benchmarks.server_cluster [--ways 2:1,2:2,3:2]
 
-For each way: 100 writes with all nodes, kill -9 of one node, 100 writes and 100 searches without it, the node back, 100 writes;
-then every acknowledged memory is looked for.
+A way is a replication factor and a write consistency factor. For each: 100 writes with all nodes, kill -9 of one node, 100 writes
+and 100 searches without it, the node back, 100 writes; then every acknowledged memory is looked for.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import statistics
 import tempfile
@@ -27,8 +28,6 @@ from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
 from mcp_memory.storage.qdrant_server.options import ServerOptions
 
 MODEL = ModelIdentity("benchmark", 384, "b0b0cafeb0b0cafe")
-WAYS = ((2, 1), (2, 2), (3, 2))
-"""(replication factor, write consistency factor)."""
 COUNT = 100
 HEAD = (
     "| replication | write consistency | write p50 ms | failed of 100 before | failed while one is dead | "
@@ -112,6 +111,9 @@ async def measure(nodes: list[ServerProcess], replication: int, consistency: int
 
 
 async def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ways", default="2:1,2:2,3:2")
+    ways = [way.split(":") for way in parser.parse_args().ways.split(",")]
     with tempfile.TemporaryDirectory(prefix="qdrant-bench-") as folder:
         nodes = [ServerProcess(Path(folder) / "node0", bootstrap="")]
         try:
@@ -119,8 +121,8 @@ async def main() -> None:
                 nodes.append(ServerProcess(Path(folder) / f"node{number}", bootstrap=nodes[0].peer))
             print(HEAD)
             print("|---|---|---|---|---|---|---|---|---|---|")
-            for replication, consistency in WAYS:
-                print(await measure(nodes, replication, consistency), flush=True)
+            for replication, consistency in ways:
+                print(await measure(nodes, int(replication), int(consistency)), flush=True)
         finally:
             for node in nodes:
                 node.stop()
