@@ -16,6 +16,9 @@ from pathlib import Path
 
 import psutil
 
+from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
+from mcp_memory.storage.qdrant_embedded.lock import holder
+
 MEGABYTE = 1024 * 1024
 SETTINGS = ("MCP_", "QDRANT_", "OPENAI_", "LOG_LEVEL", "WEB_CONCURRENCY")
 
@@ -45,8 +48,13 @@ class Server:
     seconds_to_healthy: float
 
     def processes(self) -> list[psutil.Process]:
+        """Master, workers and engine. An engine that took over with a new generation isn't a child any more."""
         master = psutil.Process(self.process.pid)
-        return [master, *master.children(recursive=True)]
+        found = [master, *master.children(recursive=True)]
+        engine = holder(StorageFolder(self.folder / "qdrant").lock)
+        if engine is not None and engine not in {process.pid for process in found} and psutil.pid_exists(engine):
+            found.append(psutil.Process(engine))
+        return found
 
     def held(self) -> Held:
         processes = self.processes()
