@@ -21,6 +21,7 @@ from mcp_memory.domain.query import SearchMode, SearchQuery
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.backup import back_up, check, restore
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
+from mcp_memory.storage.qdrant_server import snapshots
 from storage_samples import MODEL, collection, memory, vector
 
 pytestmark = pytest.mark.anyio
@@ -133,6 +134,16 @@ async def test_a_backup_of_another_model_is_refused(path: Path, tmp_path: Path) 
     back_up(path, tmp_path / "backup", memories=299)
     with pytest.raises(ModelChangedError, match="sample-model → other"):
         check(tmp_path / "backup", replace(MODEL, name="other", fingerprint="0" * 16))
+
+
+async def test_a_backup_of_the_other_kind_is_named(path: Path, tmp_path: Path) -> None:
+    back_up(path, tmp_path / "embedded", memories=299)
+    with pytest.raises(StorageFormatError, match="It is one of an embedded store: unset MCP_QDRANT_URL"):
+        snapshots.checked(tmp_path / "embedded")
+    (tmp_path / "server").mkdir()
+    (tmp_path / "server" / snapshots.SNAPSHOT).touch()
+    with pytest.raises(StorageFormatError, match="It is one of a Qdrant server: set MCP_QDRANT_URL"):
+        check(tmp_path / "server", MODEL)
 
 
 async def test_folders_of_something_else_are_neither_overwritten_nor_restored_into(path: Path, tmp_path: Path) -> None:

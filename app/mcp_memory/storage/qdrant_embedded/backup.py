@@ -28,6 +28,8 @@ from mcp_memory.storage.qdrant_embedded.manifest import Model
 NAME: Final = "backup.json"
 STORE: Final = "store"
 KIND: Final = "embedded"
+_OF_A_SERVER: Final = "It is one of a Qdrant server: set MCP_QDRANT_URL and restore it there.\n"
+    "Then 'memory migrate storage' moves memories between stores."
 _CHUNK: Final = 64 * 1024
 _ZEROS: Final = bytes(_CHUNK)
 _PRIVATE: Final = 0o700
@@ -99,7 +101,8 @@ def check(folder: Path, model: ModelIdentity) -> Contents:
     try:
         contents = msgspec.json.decode((folder / NAME).read_bytes(), type=Contents)
     except (OSError, msgspec.DecodeError) as error:
-        raise StorageFormatError(f"{folder} isn't a backup of an embedded store: {error}") from error
+        hint = f"\n{_OF_A_SERVER}" if (folder / "collection.snapshot").exists() else ""
+        raise StorageFormatError(f"{folder} isn't a backup of an embedded store: {error}{hint}") from error
     if (contents.product, contents.kind) != (manifests.PRODUCT, KIND):
         raise StorageFormatError(f"{folder / NAME} isn't of a backup of an embedded store of this service.")
     if (contents.model.fingerprint, contents.model.dimensions) != (model.fingerprint, model.dimensions):

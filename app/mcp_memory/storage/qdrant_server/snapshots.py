@@ -30,6 +30,8 @@ from mcp_memory.storage.qdrant_server.schema import Identity
 MANIFEST: Final = "manifest.json"
 SNAPSHOT: Final = "collection.snapshot"
 SECONDS: Final = 3600.0
+_OF_A_FOLDER: Final = "It is one of an embedded store: unset MCP_QDRANT_URL and restore it there.\n"
+    "Then 'memory migrate storage' moves memories between stores."
 _CHUNK: Final = 1024 * 1024
 
 
@@ -71,7 +73,7 @@ async def restore(reads: Reads, folder: Path) -> BackupReport:
     Raises StorageFormatError for a damaged backup, ModelChangedError for one of another model; nothing was changed then.
     """
     options, connection = reads.options, reads.connection
-    manifest = await asyncio.to_thread(_checked, folder)
+    manifest = await asyncio.to_thread(checked, folder)
     identity = Identity.from_metadata(manifest)
     if identity is None:
         raise StorageFormatError(f"{folder / MANIFEST} isn't the manifest of a backup of this service.")
@@ -155,14 +157,15 @@ async def _upload(reads: Reads, name: str, file: Path, checksum: str) -> None:
         raise StorageError(f"Qdrant at {reads.connection.address} refused the backup: {answer.text[:300]}")
 
 
-def _checked(folder: Path) -> dict[str, Any]:
+def checked(folder: Path) -> dict[str, Any]:
     """The manifest of a backup whose snapshot is whole."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         with (folder / SNAPSHOT).open("rb") as source:
             checksum = hashlib.file_digest(source, "sha256").hexdigest()
     except (OSError, ValueError) as error:
-        raise StorageFormatError(f"{folder} isn't a backup of a Qdrant server: {error}") from error
+        hint = f"\n{_OF_A_FOLDER}" if (folder / "backup.json").exists() else ""
+        raise StorageFormatError(f"{folder} isn't a backup of a Qdrant server: {error}{hint}") from error
     if manifest.get("product") != schema.PRODUCT or checksum != manifest.get("sha256"):
         raise StorageFormatError(f"The backup {folder} is damaged: {SNAPSHOT} doesn't have the checksum in {MANIFEST}.")
     return manifest
