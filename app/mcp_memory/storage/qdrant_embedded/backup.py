@@ -28,8 +28,10 @@ from mcp_memory.storage.qdrant_embedded.manifest import Model
 NAME: Final = "backup.json"
 STORE: Final = "store"
 KIND: Final = "embedded"
-_OF_A_SERVER: Final = "It is one of a Qdrant server: set MCP_QDRANT_URL and restore it there.\n"
+_OF_A_SERVER: Final = (
+    "It is one of a Qdrant server: set MCP_QDRANT_URL and restore it there.\n"
     "Then 'memory migrate storage' moves memories between stores."
+)
 _CHUNK: Final = 64 * 1024
 _ZEROS: Final = bytes(_CHUNK)
 _PRIVATE: Final = 0o700

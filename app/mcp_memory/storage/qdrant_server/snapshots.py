@@ -30,8 +30,10 @@ from mcp_memory.storage.qdrant_server.schema import Identity
 MANIFEST: Final = "manifest.json"
 SNAPSHOT: Final = "collection.snapshot"
 SECONDS: Final = 3600.0
-_OF_A_FOLDER: Final = "It is one of an embedded store: unset MCP_QDRANT_URL and restore it there.\n"
+_OF_A_FOLDER: Final = (
+    "It is one of an embedded store: unset MCP_QDRANT_URL and restore it there.\n"
     "Then 'memory migrate storage' moves memories between stores."
+)
 _CHUNK: Final = 1024 * 1024
 
 
