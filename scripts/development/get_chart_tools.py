@@ -70,7 +70,13 @@ TOOLS = (
         "helm.sh/helm/v3",
         "v3.22.0",
         "cmd/helm",
-        flags="-X helm.sh/helm/v3/internal/version.version=v3.22.0",
+        # Without these, as its Makefile gives them, it renders for Kubernetes 1.20.
+        flags="-X helm.sh/helm/v3/internal/version.version=v3.22.0 "
+        + " ".join(
+            f"-X helm.sh/helm/v3/pkg/{package}.k8sVersion{part}={number}"
+            for package in ("lint/rules", "chartutil")
+            for part, number in (("Major", 1), ("Minor", 37))
+        ),
     ),
     Tool("helm-docs", "github.com/norwoodj/helm-docs", "v1.14.2", "cmd/helm-docs"),
     Tool("helm-unittest", "github.com/helm-unittest/helm-unittest", "v1.1.2", "cmd/helm-unittest", in_module=True),

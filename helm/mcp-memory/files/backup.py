@@ -11,11 +11,14 @@ import hmac
 import http.client
 import os
 import sys
+import time
 import urllib.parse
 import xml.etree.ElementTree
 from pathlib import Path
 
 TIMEOUT_SECONDS = 300
+PATIENCE_SECONDS = 600
+"""For a service that is being installed, or starts anew."""
 CHUNK_BYTES = 1 << 20
 SUFFIX = ".jsonl.gz"
 
@@ -44,9 +47,7 @@ def fetch(part):
     headers = {"Content-Length": "0"}
     if os.environ.get("KEY_FILE"):
         headers["Authorization"] = "Bearer " + Path(os.environ["KEY_FILE"]).read_text().strip()
-    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=TIMEOUT_SECONDS)
-    connection.request("POST", "/api/backup", headers=headers)
-    answer = connection.getresponse()
+    answer = asked(url, headers)
     if answer.status != 200:
         sys.exit(f"the service answered {answer.status}: {answer.read(2000).decode(errors='replace')}")
     memories, last = 0, b"\n"
@@ -61,6 +62,25 @@ def fetch(part):
     if last != b"\n":
         sys.exit("the service's answer broke off: nothing was kept")
     return memories
+
+
+def asked(url, headers):
+    """The service's answer, once it is there and can answer."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            connection = http.client.HTTPConnection(url.hostname, url.port, timeout=TIMEOUT_SECONDS)
+            connection.request("POST", "/api/backup", headers=headers)
+            answer = connection.getresponse()
+            if answer.status != 503 or time.monotonic() > deadline:
+                return answer
+            problem = "answered 503"
+        except OSError as error:
+            if time.monotonic() > deadline:
+                sys.exit(f"{url.geturl()}: {error}")
+            problem = error
+        print(f"waiting for {url.geturl()}: {problem}", flush=True)
+        time.sleep(5)
 
 
 def read(answer):

@@ -135,7 +135,7 @@ args:
   - --qdrant=/volumes/storage
   - --qdrant-config=/volumes/qdrant-config
   - --qdrant-key=/keys/qdrant-api-key
-  - --qdrant-host={{ include "mcp-memory.qdrantHost" . }}
+  - {{ printf "--qdrant-host=%s" (include "mcp-memory.qdrantHost" .) | quote }}
   {{- end }}
 securityContext:
   {{- toYaml .Values.securityContext | nindent 2 }}
@@ -153,7 +153,7 @@ volumeMounts:
 {{/* Loopback: nothing but this pod reaches Qdrant. While a migration is asked for, its Job has to. */}}
 {{- define "mcp-memory.qdrantHost" -}}
 {{- if .Values.migration.enabled -}}
-{{ .Values.listen | quote }}
+{{ .Values.listen }}
 {{- else -}}
 127.0.0.1
 {{- end -}}

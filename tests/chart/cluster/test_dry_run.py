@@ -21,7 +21,7 @@ MODES = {
     "external": ["--set", "mode=external,external.url=http://qdrant:6333,replicaCount=2,autoscaling.enabled=true"],
     "podmonitor": ["--set", "metrics.podMonitor.enabled=true,metrics.renderMode=failIfMissing"],
     "migration": ["--set", "migration.enabled=true,migration.source.url=http://files/db,backup.enabled=true"],
-    "everything": ["--values", str(FIXTURES / "everything.yaml"), "--set-json", "extraInitContainers=[]"],
+    "everything": ["--values", str(FIXTURES / "everything.yaml"), "--set", "priorityClassName=,runtimeClassName="],
 }
 
 
@@ -29,7 +29,9 @@ MODES = {
 def known(namespace: str) -> Iterator[str]:
     """The namespace, on a cluster that knows the kinds of the Prometheus operator and of the Gateway API, for now."""
     made = [name for name in CUSTOM if not kubectl("get", "crd", name, "--ignore-not-found", "--output", "name")]
-    apply(namespace, *(stub(name) for name in made))
+    # A pod is only judged where its account is there.
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "memory-mcp-memory"}}
+    apply(namespace, account, *(stub(name) for name in made))
     for name in made:
         kubectl("wait", f"crd/{name}", "--for=condition=Established", "--timeout=60s")
     yield namespace

@@ -12,6 +12,8 @@ from chart_cluster import Release, apply, claim_manifest, get, kubectl, pod_mani
 from original_databases import Generation, build, ordinary_rows
 
 MEMORIES = 60
+REEMBED = {"migration.extraArgs": ["--reembed"]}
+"""The vectors of these databases are no model's."""
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def database(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def test_a_database_in_a_claim_is_brought_in_and_upgrades_may_repeat_it(
     database: bytes, new_release: Callable[..., Release]
 ) -> None:
-    release = new_release("claim", **{"migration.enabled": True, "migration.source.existingClaim": "old"})
+    release = new_release("claim", **{"migration.enabled": True, "migration.source.existingClaim": "old", **REEMBED})
     release.install()
     finished(release)
     assert release.count() == MEMORIES
@@ -55,6 +57,7 @@ def test_a_database_at_an_address_is_fetched_checked_and_brought_in(
 ) -> None:
     address = get("pod", "files", namespace)["status"]["podIP"]
     source = {
+        **REEMBED,
         "migration.enabled": True,
         "migration.source.url": f"http://{address}:8080/sqlite_vec.db",
         "migration.source.sha256": hashlib.sha256(database).hexdigest(),
