@@ -49,11 +49,11 @@ class VectorReader:
                 found[index] = self._vector(*place)
             elif self._with_backup:
                 found[index] = self._backed_up(rowids[index])
-        there = [index for index, vector in enumerate(found) if vector is not None]
+        there = [(index, vector) for index, vector in enumerate(found) if vector is not None]
         if there:
-            matrix = np.stack([found[index] for index in there])  # type: ignore[misc]
+            matrix = np.stack([vector for _, vector in there])
             squares = np.einsum("ij,ij->i", matrix, matrix, dtype=np.float64)
-            for row, index in enumerate(there):
+            for row, (index, _) in enumerate(there):
                 if np.isfinite(squares[row]) and squares[row] > 0.0:
                     found[index] = matrix[row]
                 else:
