@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import sha1, sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mcp_memory.domain.errors import InvalidInputError
@@ -46,7 +46,10 @@ def parse_content_hash(text: str) -> str:
 
 def point_id(hash_: str) -> str:
     """The point's id in every Qdrant: UUIDv5 of a fixed namespace and the content hash, so that writes are idempotent."""
-    return str(uuid.uuid5(POINT_NAMESPACE, hash_))
+    digest = sha1(POINT_NAMESPACE.bytes + hash_.encode(), usedforsecurity=False).hexdigest()
+    # As uuid.uuid5, which takes five times as long: version 5 and the variant in their places.
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
 def iso(seconds: float) -> str:

@@ -108,6 +108,7 @@ class CatchUp:
             else:
                 self._run.record_more(moved)
             self._run.tell(moved.failures)
+            self._run.check_stop()
         return copied
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -10,15 +12,19 @@ import numpy as np
 
 from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.embedding.base import Embedder
+from mcp_memory.migration.errors import MigrationStoppedError
 from mcp_memory.migration.origin import Origin
 from mcp_memory.migration.plan import MigrationOptions, Validation
 from mcp_memory.migration.progress import Step
 from mcp_memory.migration.run import Run
-from mcp_memory.migration.sources.base import SourceMemory
+from mcp_memory.migration.sources.base import SourceBatch, SourceMemory
 from mcp_memory.migration.target import Target
-from mcp_memory.migration.transfer import Moved, move
+from mcp_memory.migration.transfer import Moved, embed, store
 from mcp_memory.migration.validation import Failure, validate
 from mcp_memory.storage.base import UpsertMode
+
+PIPELINED = 3
+"""Batches in work at a time: one is prepared while the target stores the one before and the one before that is compared."""
 
 
 class Copying:
@@ -31,21 +37,43 @@ class Copying:
         self._embedder = embedder
         self._options = options
         self._checkpoint = run.checkpoint
+        self._turn = asyncio.Lock()
+        """Texts of one batch at a time are embedded."""
 
     async def copy(self) -> None:
         """Everything behind the checkpoint's cursor."""
         run, checkpoint = self._run, self._checkpoint
+        under_way: deque[tuple[SourceBatch, asyncio.Task[Moved]]] = deque()
         run.progress.step(Step.READ)
-        async with aclosing(self._origin.batches(checkpoint.cursor, size=self._options.batch_size)) as batches:
-            async for batch in batches:
-                moved = await self._move(batch.memories)
-                # What is recorded of a batch is recorded at once: an error behind this line loses nothing of it.
-                run.record(moved)
-                run.record_unreadable(batch.unreadable)
-                checkpoint.count_notes(note.value for item in batch.memories for note in item.notes)
-                checkpoint.cursor = batch.cursor
-                run.tell(moved.failures)
-                run.progress.step(Step.READ)
+        try:
+            async with aclosing(self._origin.batches(checkpoint.cursor, size=self._options.batch_size)) as batches:
+                async for batch in batches:
+                    under_way.append((batch, asyncio.create_task(self._move(batch.memories))))
+                    if len(under_way) >= PIPELINED:
+                        await self._finish(*under_way.popleft())
+                        run.check_stop()
+                    run.progress.step(Step.READ)
+            while under_way:
+                await self._finish(*under_way.popleft())
+                run.check_stop()
+        except MigrationStoppedError:
+            while under_way:  # what has been begun is brought to its end, so that resuming finds none of it
+                await self._finish(*under_way.popleft())
+            run.check_stop()
+        finally:
+            for _, task in under_way:
+                task.cancel()
+            await asyncio.gather(*(task for _, task in under_way), return_exceptions=True)
+
+    async def _finish(self, batch: SourceBatch, moving: asyncio.Task[Moved]) -> None:
+        run, checkpoint = self._run, self._checkpoint
+        moved = await moving
+        # What is recorded of a batch is recorded at once: an error behind this line loses nothing of it.
+        run.record(moved)
+        run.record_unreadable(batch.unreadable)
+        checkpoint.count_notes(note.value for item in batch.memories for note in item.notes)
+        checkpoint.cursor = batch.cursor
+        run.tell(moved.failures)
 
     async def retry(self) -> None:
         """Store what failed before once more, replacing what may have been stored of it."""
@@ -62,6 +90,7 @@ class Copying:
                         run.record(moved)
                         wanted -= {item.memory.content_hash for item in again}
                         run.tell(moved.failures)
+                        run.check_stop()
                     if not wanted:
                         break
         finally:
@@ -70,9 +99,9 @@ class Copying:
     async def _move(self, items: Sequence[SourceMemory], *, retried: bool = False) -> Moved:
         checkpoint = self._checkpoint
         mode = UpsertMode.REPLACE if retried and self._options.mode is UpsertMode.INSERT else self._options.mode
-        moved = await move(
-            items, self._target.storage, self._embedder, self._run.progress, reembed=checkpoint.reembed, mode=mode
-        )
+        async with self._turn:
+            ready = await embed(items, self._embedder, self._run.progress, reembed=checkpoint.reembed)
+        moved = await store(ready, self._target.storage, self._run.progress, mode=mode)
         if self._options.validation is Validation.DURING:
             self._run.progress.step(Step.VALIDATE)
             # In a merge the target's own version of a memory may differ, and is kept.

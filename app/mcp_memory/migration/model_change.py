@@ -200,7 +200,8 @@ class ModelChange:
     async def _take_over(self, run: Run, present: StoredCollection, new: StoredCollection) -> StoredCollection:
         """The new collection answers when this returns. Until its one decisive step the old one does."""
         mark = _mark(run)
-        mark.backup = backup_name(self._succession.name, present.model, datetime.now(UTC))
+        # A run that was cut off may have given the old collection its name already.
+        mark.backup = mark.backup or backup_name(self._succession.name, present.model, datetime.now(UTC))
         async with self._alone():
             async with self._both(present, new) as (old_storage, new_storage):
                 catch_up = CatchUp(old_storage, new_storage, self._embedder, run, batch_size=self._options.batch_size)

@@ -37,6 +37,7 @@ class Run:
         self._started = time.perf_counter()
         self._begun_at = checkpoint.migrated_count
         self._saved_at = 0.0
+        self._stopped = False
 
     @property
     def seconds(self) -> float:
@@ -99,7 +100,7 @@ class Run:
         self.unreadable |= {row.content_hash or f"row {row.cursor}": row.reason for row in rows}
 
     def tell(self, failures: list[Failure]) -> None:
-        """Problems and progress; the checkpoint where it is due. Raises MigrationStoppedError where a stop was asked for."""
+        """Problems and progress; the checkpoint where it is due."""
         checkpoint = self.checkpoint
         for failure in failures:
             self.progress.problem(str(failure))
@@ -107,5 +108,10 @@ class Run:
             self.save()
         milliseconds = self.seconds * 1000 / max(1, self.migrated)
         self.progress.advance(checkpoint.done, checkpoint.total_memories, milliseconds)
-        if self._stopping():
-            raise MigrationStoppedError(f"Stopped after {checkpoint.done:,} of {checkpoint.total_memories:,} memories.")
+
+    def check_stop(self) -> None:
+        """Raises MigrationStoppedError where a stop was asked for."""
+        self._stopped = self._stopped or self._stopping()
+        if self._stopped:
+            done, total = self.checkpoint.done, self.checkpoint.total_memories
+            raise MigrationStoppedError(f"Stopped after {done:,} of {total:,} memories.")

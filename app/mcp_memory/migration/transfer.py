@@ -47,13 +47,30 @@ async def move(
     mode: UpsertMode = UpsertMode.INSERT,
 ) -> Moved:
     """Durable when it returns. Raises what would fail every other memory too: target gone or full, model failing altogether."""
+    return await store(await embed(items, embedder, progress, reembed=reembed), storage, progress, mode=mode)
+
+
+@dataclass(slots=True)
+class Ready:
+    """A batch with its vectors, and what is known of it so far."""
+
+    items: list[EmbeddedMemory]
+    moved: Moved
+
+
+async def embed(items: Sequence[SourceMemory], embedder: Embedder, progress: Progress, *, reembed: bool) -> Ready:
+    """Unit vectors for a batch: the source's own, or made now."""
     moved = Moved()
     progress.step(Step.EMBED)
-    ready = await _embedded(items, embedder, moved, reembed=reembed)
+    return Ready(await _embedded(items, embedder, moved, reembed=reembed), moved)
+
+
+async def store(ready: Ready, storage: BaseStorage, progress: Progress, *, mode: UpsertMode) -> Moved:
+    """What became of the batch; what is stored is durable when it returns."""
     progress.step(Step.STORE)
-    if ready:
-        await _store(ready, storage, moved, mode)
-    return moved
+    if ready.items:
+        await _store(ready.items, storage, ready.moved, mode)
+    return ready.moved
 
 
 async def _embedded(

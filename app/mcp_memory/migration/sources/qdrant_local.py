@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from mcp_memory.domain.foreign import RawMemory, UnreadableError, convert
 from mcp_memory.domain.foreign_notes import Note
@@ -19,7 +19,6 @@ from mcp_memory.domain.foreign_times import RawTimes
 from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.migration.sources.base import (
     BATCH_BYTES,
-    LIVE,
     Selection,
     SourceBatch,
     SourceError,
@@ -31,6 +30,7 @@ from mcp_memory.migration.sources.base import (
 from mcp_memory.migration.sources.json_export import as_vector
 from mcp_memory.migration.sources.pickled_points import StoredPoint, read_key, read_point
 from mcp_memory.migration.sources.snapshot import Snapshot
+from mcp_memory.migration.sources.snapshot_source import SnapshotSource
 
 if TYPE_CHECKING:
     from mcp_memory.domain.memory import Vector
@@ -61,42 +61,18 @@ class _Open:
     """The latest row of each point, ascending: older versions of qdrant-client could leave several."""
 
 
-class QdrantLocalSource:
-    """A folder that QdrantClient(path=...) wrote. The cursor is the row's number."""
+class QdrantLocalSource(SnapshotSource[_Open]):
+    """A folder that QdrantClient(path=...) wrote. The cursor is the row's number; such a collection holds live memories only."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._state: _Open | None = None
-
-    @property
-    def path(self) -> Path:
-        return self._path
-
-    def __enter__(self) -> Self:
+    def _snapshot(self) -> Snapshot:
         collection = _choose(self._path)
         points = self._path / "collection" / collection.name / POINTS_FILE
         if not points.is_file():
             raise SourceError(f"{self._path}: the collection {collection.name!r} has no file {points.name}.")
-        snapshot = Snapshot(points)
-        try:
-            self._state = _Open(collection, snapshot, _latest_rows(snapshot.connection))
-        except sqlite3.Error as error:
-            snapshot.close()
-            raise self._damaged(error) from error
-        except BaseException:
-            snapshot.close()
-            raise
-        return self
+        return Snapshot(points)
 
-    def __exit__(self, *exc: object) -> None:
-        if self._state is not None:
-            self._state.snapshot.close()
-            self._state = None
-
-    def inspect(self) -> SourceReport:
-        opened = self._opened
-        with opened.snapshot.in_use:
-            return self._inspect(opened)
+    def _open(self, snapshot: Snapshot) -> _Open:
+        return _Open(_choose(self._path), snapshot, _latest_rows(snapshot.connection))
 
     def _inspect(self, opened: _Open) -> SourceReport:
         stores: Counter[str] = Counter()
@@ -114,7 +90,6 @@ class QdrantLocalSource:
                 without += _vector_of(point, opened.collection) is None
             elif isinstance(point.payload.get("embedding_model"), str):
                 model = point.payload["embedding_model"]
-        opened.snapshot.check_unchanged()
         return SourceReport(
             kind=SourceKind.QDRANT_LOCAL,
             path=self._path,
@@ -133,13 +108,8 @@ class QdrantLocalSource:
             private_copy=opened.snapshot.private_copy,
         )
 
-    def read(self, *, after: int = 0, batch_size: int = 500, select: Selection = LIVE) -> Iterator[SourceBatch]:
-        """Such a collection holds live memories only, so `select` changes nothing."""
+    def _read(self, opened: _Open, after: int, batch_size: int, select: Selection) -> Iterator[SourceBatch]:
         del select
-        opened = self._opened
-        return opened.snapshot.reading(self._read(opened, after, batch_size))
-
-    def _read(self, opened: _Open, after: int, batch_size: int) -> Iterator[SourceBatch]:
         memories: list[SourceMemory] = []
         unreadable: list[Unreadable] = []
         size = rowid = 0
@@ -160,22 +130,13 @@ class QdrantLocalSource:
         if memories or unreadable:
             yield SourceBatch(tuple(memories), tuple(unreadable), rowid)
 
-    @property
-    def _opened(self) -> _Open:
-        if self._state is None:
-            raise SourceError(f"{self._path} isn't open: enter the source first.")
-        return self._state
-
     def _points(self, opened: _Open, after: int) -> Iterator[tuple[int, StoredPoint | str]]:
         """Points behind a row, in order; in place of one that can't be read, why."""
-        try:
+        with self._telling_damage(opened):
             for rowid in opened.rowids:
                 if rowid > after:
                     row = opened.snapshot.connection.execute("SELECT point FROM points WHERE rowid = ?", (rowid,))
                     yield rowid, _unpickled(row.fetchone()[0])
-        except sqlite3.Error as error:
-            opened.snapshot.check_unchanged()
-            raise self._damaged(error) from error
 
     def _damaged(self, error: sqlite3.Error) -> SourceError:
         return SourceError(f"The qdrant-client folder {self._path} can't be read: {error}.")

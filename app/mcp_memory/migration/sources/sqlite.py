@@ -9,15 +9,13 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mcp_memory.domain.foreign import RawMemory, UnreadableError, convert
 from mcp_memory.domain.foreign_notes import Note
 from mcp_memory.domain.foreign_times import RawTimes
 from mcp_memory.migration.sources.base import (
     BATCH_BYTES,
-    LIVE,
     Selection,
     SourceBatch,
     SourceError,
@@ -26,6 +24,7 @@ from mcp_memory.migration.sources.base import (
     Unreadable,
 )
 from mcp_memory.migration.sources.snapshot import Snapshot
+from mcp_memory.migration.sources.snapshot_source import SnapshotSource
 from mcp_memory.migration.sources.sqlite_report import report
 from mcp_memory.migration.sources.sqlite_schema import GRAPH, MEMORIES, VECTORS, Schema, as_text, read_schema
 from mcp_memory.migration.sources.sqlite_vectors import VectorReader
@@ -53,68 +52,28 @@ class _Open:
     schema: Schema
 
 
-class SqliteSource:
+class SqliteSource(SnapshotSource[_Open]):
     """A database of the original service. Open it by entering it."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._state: _Open | None = None
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self._path)
 
-    @property
-    def path(self) -> Path:
-        return self._path
+    def _open(self, snapshot: Snapshot) -> _Open:
+        # Bytes, since a text may hold what isn't UTF-8; conversion decodes.
+        snapshot.connection.text_factory = bytes
+        return _Open(snapshot, read_schema(snapshot.connection, self._path))
 
-    def __enter__(self) -> Self:
-        snapshot = Snapshot(self._path)
-        try:
-            # Bytes, since a text may hold what isn't UTF-8; conversion decodes.
-            snapshot.connection.text_factory = bytes
-            self._state = _Open(snapshot, read_schema(snapshot.connection, self._path))
-        except sqlite3.Error as error:
-            snapshot.close()
-            raise self._damaged(error) from error
-        except BaseException:
-            snapshot.close()
-            raise
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._state is not None:
-            self._state.snapshot.close()
-            self._state = None
-
-    def inspect(self) -> SourceReport:
-        opened = self._opened
-        with opened.snapshot.in_use:
-            try:
-                found = report(self._path, opened.snapshot, opened.schema)
-            except sqlite3.Error as error:
-                opened.snapshot.check_unchanged()
-                raise self._damaged(error) from error
-            opened.snapshot.check_unchanged()
-        return found
-
-    def read(self, *, after: int = 0, batch_size: int = 500, select: Selection = LIVE) -> Iterator[SourceBatch]:
-        opened = self._opened
-        return opened.snapshot.reading(self._read(opened, after, batch_size, select))
+    def _inspect(self, opened: _Open) -> SourceReport:
+        return report(self._path, opened.snapshot, opened.schema)
 
     def _read(self, opened: _Open, after: int, batch_size: int, select: Selection) -> Iterator[SourceBatch]:
         schema, connection = opened.schema, opened.snapshot.connection
         vectors = VectorReader(connection, schema.vectors.dimensions, backup=schema.backup) if schema.vectors else None
-        try:
+        with self._telling_damage(opened):
             for rows in _row_batches(connection, _select(schema, select), after, batch_size):
                 batch = self._convert(rows, opened, vectors)
                 opened.snapshot.check_unchanged()
                 yield batch
-        except sqlite3.Error as error:
-            opened.snapshot.check_unchanged()
-            raise self._damaged(error) from error
-
-    @property
-    def _opened(self) -> _Open:
-        if self._state is None:
-            raise SourceError(f"{self._path} isn't open: enter the source first.")
-        return self._state
 
     def _damaged(self, error: sqlite3.Error) -> SourceError:
         return SourceError(

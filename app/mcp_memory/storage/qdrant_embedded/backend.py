@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from array import array
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,7 @@ from mcp_memory.storage.base import (
     UpsertOutcome,
     Version,
 )
+from mcp_memory.storage.bm25 import Bm25
 from mcp_memory.storage.payload import from_payload, to_payload
 from mcp_memory.storage.qdrant_embedded import protocol
 from mcp_memory.storage.qdrant_embedded.client import EngineClient
@@ -48,6 +50,8 @@ BATCH_CHARACTERS = 4_000_000
 """A request holds at most this much text and this many memories, so that no frame grows large."""
 VERSIONS = 500
 """Read at a time: some milliseconds of the engine's thread."""
+INLINE = 8
+"""Of more memories than these the words are counted here, in a thread, while the engine stores the ones before."""
 PIPELINED = 4
 """Batches of one call under way at a time: the engine works on one while the next arrives."""
 
@@ -73,13 +77,14 @@ class QdrantEmbeddedStorage(BaseStorage):
     async def upsert(
         self, memories: Sequence[EmbeddedMemory], *, mode: UpsertMode = UpsertMode.REPLACE
     ) -> list[UpsertOutcome]:
+        ids = [item.memory.id for item in memories]
         first: dict[str, Record] = {}
-        ids = []
-        for item in memories:
+        for id_, item in zip(ids, memories, strict=True):
             vector = self._vector_bytes(item.vector)
-            ids.append(item.memory.id)
-            if ids[-1] not in first:
-                first[ids[-1]] = Record(ids[-1], to_payload(item.memory), vector)
+            if id_ not in first:
+                first[id_] = Record(id_, to_payload(item.memory), vector)
+        if len(first) > INLINE:
+            await asyncio.to_thread(_count_words, first.values())
         gate = asyncio.Semaphore(PIPELINED)
 
         async def send(records: list[Record]) -> list[bool]:
@@ -229,6 +234,13 @@ class QdrantEmbeddedStorage(BaseStorage):
         started = time.monotonic()
         done = await self._client.ask(protocol.BuildGeneration(), protocol.Done, seconds=24 * 3600.0)
         return OptimizeReport(changed=done.changed, message=done.message, seconds=time.monotonic() - started)
+
+
+def _count_words(records: Iterable[Record]) -> None:
+    bm25 = Bm25()
+    for record in records:
+        terms, weights = bm25.document(record.payload["content"])
+        record.terms, record.weights = array("I", terms).tobytes(), array("f", weights).tobytes()
 
 
 def _embedded(record: Record) -> EmbeddedMemory:

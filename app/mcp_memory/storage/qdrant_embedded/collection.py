@@ -10,13 +10,13 @@ from __future__ import annotations
 import shutil
 import time
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as edge
 
-from mcp_memory.domain.memory import next_revision
+from mcp_memory.domain.memory import next_revision, point_id
 from mcp_memory.domain.query import EVERYTHING, FacetField, MemoryFilter
 from mcp_memory.storage.bm25 import SPARSE_NAME, Bm25
 from mcp_memory.storage.payload import metadata_of, set_metadata, to_microseconds
@@ -114,7 +114,7 @@ class Collection:
     def upsert(self, records: Sequence[Record], *, insert_only: bool, keep_revisions: bool = False) -> list[bool]:
         """Store one slice; for each record whether its id was there before. Ids are distinct."""
         there = self.existing([record.id for record in records])
-        points = []
+        points, ids = [], []
         for record in records:
             if insert_only and record.id in there:
                 continue
@@ -123,9 +123,10 @@ class Collection:
             else:
                 record.payload["revision"] = self.next_revision(int(record.payload.get("revision", 1)))
             points.append(self._point(record))
+            ids.append(record.id)
         if points:
             self._shard.update(edge.UpdateOperation.upsert_points(points))
-            self._changed(str(point.id) for point in points)
+            self._changed(ids)
         return [record.id in there for record in records]
 
     def copy_in(self, records: Sequence[Record]) -> None:
@@ -137,10 +138,18 @@ class Collection:
     def _point(self, record: Record) -> edge.Point:
         dense = array("f")
         dense.frombytes(record.vector)
-        indices, values = self._bm25.document(record.payload["content"])
+        indices, values = self._words(record)
         self._stores.add(record.payload["store"])
         vectors: dict[str, Any] = {self._vector_name: dense, SPARSE_NAME: edge.SparseVector(indices, values)}
         return edge.Point(record.id, vectors, record.payload)
+
+    def _words(self, record: Record) -> tuple[list[int], list[float]]:
+        if record.terms is None:
+            return self._bm25.document(record.payload["content"])
+        terms, weights = array("I"), array("f")
+        terms.frombytes(record.terms)
+        weights.frombytes(record.weights)
+        return terms.tolist(), weights.tolist()
 
     def delete(self, ids: Sequence[str]) -> list[bool]:
         """Delete one slice; for each id whether it was there."""
@@ -220,8 +229,11 @@ class Collection:
 
     def _record(self, point: edge.Record) -> Record:
         vector: Any = point.vector
-        dense = vector.get(self._vector_name) if isinstance(vector, Mapping) else None
-        return Record(str(point.id), point.payload or {}, b"" if dense is None else array("f", dense).tobytes())
+        payload = point.payload or {}
+        # Asking the engine for an id makes a UUID object, which takes as long as all the rest.
+        id_ = point_id(payload["content_hash"]) if "content_hash" in payload else str(point.id)
+        dense = vector.get(self._vector_name) if isinstance(vector, dict) else None
+        return Record(id_, payload, b"" if dense is None else array("f", dense).tobytes())
 
     def newest(
         self, where: MemoryFilter, *, limit: int, start_from: float | None = None, without: str | None = None

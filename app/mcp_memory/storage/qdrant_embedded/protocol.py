@@ -21,11 +21,16 @@ HASH_BYTES = 64
 
 
 class Record(msgspec.Struct, array_like=True):
-    """A point: payload as it is stored; vector empty where it wasn't asked for."""
+    """A point: payload as it is stored; vector empty where it wasn't asked for.
+
+    In a bulk load the client has counted the words too (BM25): `terms` uint32, `weights` float32, little-endian.
+    """
 
     id: str
     payload: dict[str, Any]
     vector: bytes = b""
+    terms: bytes | None = None
+    weights: bytes = b""
 
 
 class Hello(msgspec.Struct, tag=True):
