@@ -1,13 +1,14 @@
 """Recall, memory and latency of each kind of quantization on a Qdrant server, switched on live data.
 
 usage: QDRANT_BIN=qdrant python -m benchmarks.server_quantization N [--perturbed M] [--kinds none,binary,int8,turbo2,turbo4]
-                                                                  [--folder FOLDER] [--steps fill,switch,measure]
+                                                                  [--folder FOLDER] [--steps fill,switch,measure] [--no-graph]
 
 N real texts with their vectors (benchmarks.embedded_corpus). With --perturbed, M memories in all, those beyond the N real ones
 with a short text and a real vector each to which noise was added (cosine about 0.8 to the original). The last 300 real texts
 are queries and are not stored; truth is an exact scan of the server. Memory is the server's after a restart and 300 searches.
 
-A million memories are indexed for half an hour: with --folder the server's storage stays, and the steps can be run one by one.
+A million memories are indexed for half an hour: with --folder the server's storage stays, and the steps can be run one by one; a
+fill that was cut off goes on. --no-graph scans flat: what quantization alone costs and saves.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ from qdrant_client import AsyncQdrantClient, models
 from benchmarks.embedded_corpus import EmbeddedCorpus, load
 from benchmarks.server_process import ServerProcess
 from mcp_memory.domain.memory import EmbeddedMemory, content_hash
-from mcp_memory.domain.query import SearchMode, SearchQuery
+from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
 from mcp_memory.storage.qdrant_server import tuning
 from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
 from mcp_memory.storage.qdrant_server.options import ServerOptions
@@ -91,13 +93,19 @@ async def nearest(
     return found, milliseconds
 
 
-async def load_memories(server: ServerProcess, options: ServerOptions, items: Iterator[EmbeddedMemory]) -> None:
-    """Store everything, then index once: a graph for each tier on the way would be built for nothing."""
+async def load_memories(
+    server: ServerProcess, options: ServerOptions, items: Iterator[EmbeddedMemory], *, graph: bool
+) -> None:
+    """Store what isn't there yet, then index once: a graph for each tier on the way would be built for nothing."""
     storage = QdrantServerStorage(replace(options, prefer_grpc=True, grpc_port=server.grpc_port))
     await storage.initialize()
     client = AsyncQdrantClient(server.url, timeout=PATIENCE)
     await client.update_collection(options.alias, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0))
-    stored, seconds = await fill(storage, items)
+    there = await storage.count(EVERYTHING)
+    stored, seconds = await fill(storage, islice(items, there, None))
+    if not graph:
+        diff = models.VectorParamsDiff(hnsw_config=models.HnswConfigDiff(m=0))
+        await client.update_collection(options.alias, vectors_config={options.model.vector_name: diff})
     wanted = tuning.indexing_kilobytes(options.model.dimensions, shards=1)
     await client.update_collection(
         options.alias, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=wanted)
@@ -105,7 +113,9 @@ async def load_memories(server: ServerProcess, options: ServerOptions, items: It
     report = await storage.optimize()
     await client.close()
     await storage.close()
-    print(f"{stored:,} memories stored in {seconds:.0f} s ({stored / seconds:.0f}/s); {report.message}")
+    print(
+        f"{there:,} memories were there, {stored:,} stored in {seconds:.0f} s ({stored / seconds:.0f}/s); {report.message}"
+    )
     print(f"indexing went on for {report.seconds:.0f} s after the last was stored\n", flush=True)
 
 
@@ -160,6 +170,7 @@ async def main() -> None:
     parser.add_argument("--kinds", default="none,binary,int8,turbo2,turbo4")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--steps", default="fill,switch,measure")
+    parser.add_argument("--no-graph", action="store_true")
     chosen = parser.parse_args()
     steps = set(chosen.steps.split(","))
     corpus = await load(chosen.count)
