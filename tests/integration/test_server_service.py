@@ -23,7 +23,7 @@ from qdrant_server import own_server
 from storage_samples import MODEL
 
 pytestmark = pytest.mark.slow
-OPEN_SECONDS = 3
+OPEN_SECONDS = 6
 DOWN = Fault(reset_before=True)
 OPEN = re.compile(r"Circuit breaker OPEN - Qdrant unavailable\. Retry after \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 PATIENCE = 60.0
@@ -64,7 +64,7 @@ def service(proxy: FaultProxy, tmp_path_factory: pytest.TempPathFactory) -> Iter
     settings = {
         "MCP_QDRANT_URL": proxy.url,
         "MCP_QDRANT_COLLECTION": alias(base),
-        "MCP_QDRANT_TIMEOUT": "1",
+        "MCP_QDRANT_TIMEOUT": "2",
         "MCP_BREAKER_SECONDS": str(OPEN_SECONDS),
     }
     with memory_server(base, **settings) as server:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qdrant_client import AsyncQdrantClient
-from qdrant_client.models import CollectionInfo
+from qdrant_client.models import CollectionInfo, OptimizersConfigDiff
 
 from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.query import SearchMode, SearchQuery
@@ -66,14 +66,29 @@ async def test_a_new_collection_needs_no_index_and_says_so(storage: QdrantServer
     assert stats.ram_data_size > 0
 
 
+async def optimizer_threads(storage: QdrantServerStorage, count: int) -> None:
+    """0 makes the server put off what is due."""
+    client = AsyncQdrantClient(url=server_url(), check_compatibility=False, timeout=20)
+    diff = OptimizersConfigDiff(max_optimization_threads=count)
+    await client.update_collection(storage.options.alias, optimizers_config=diff)
+    await client.close()
+
+
 @pytest.mark.slow
-async def test_indexing_begins_after_twenty_thousand_memories(storage: QdrantServerStorage) -> None:
+async def test_indexing_begins_after_twenty_thousand_memories_and_its_progress_shows(
+    storage: QdrantServerStorage,
+) -> None:
     await storage.upsert(numbered(0, 19_000))
     await storage.optimize()
     before = await storage.stats()
     assert (before.details["index"], before.indexed_vectors_count) == ("flat", 19_000)
 
+    await optimizer_threads(storage, 0)
     await storage.upsert(numbered(19_000, 22_500))
+    during = await storage.stats()
+    assert during.indexed_vectors_count < during.vectors_count == 22_500
+
+    await optimizer_threads(storage, 1)
     await storage.optimize()
     after = await storage.stats()
     assert after.details["index"] == "hnsw"
