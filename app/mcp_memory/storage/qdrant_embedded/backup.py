@@ -73,7 +73,7 @@ def back_up(path: Path, into: Path, *, memories: int) -> BackupReport:
         target.prepare()
         target.generations.mkdir(mode=_PRIVATE)
         sums = _copy_tree(source.generation(found.generation), target.generation(found.generation))
-        manifests.write(target.path, msgspec.structs.replace(found, kept={}))
+        manifests.write(target.path, msgspec.structs.replace(found, kept={}, arriving=None))
         sums[target.path / manifests.NAME] = _checksum(target.path / manifests.NAME)
         contents = Contents(
             found.model,
