@@ -91,12 +91,22 @@ def test_answers_within_three_seconds_of_its_start(engine: Engine) -> None:
         pytest.skip(
             "this machine is busy with other work: a time measured now says nothing; run it again when it is idle"
         )
+    limit = 3.0 if engine.image.native else 60.0
+    taken: list[float] = []
+    while len(taken) < 3 and (
+        not taken or min(taken) >= limit
+    ):  # what else the machine does now and then isn't the image's
+        taken.append(_seconds_to_serve(engine))
+    assert min(taken) < limit, taken
+
+
+def _seconds_to_serve(engine: Engine) -> float:
     container = engine.run()
     container.wait_healthy()
     serving = next(json.loads(line) for line in container.logs().splitlines() if '"serving"' in line)
     started = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", container.state["StartedAt"]))
-    seconds = (datetime.fromisoformat(serving["timestamp"]) - started).total_seconds()
-    assert seconds < (3.0 if engine.image.native else 60.0)
+    docker("rm", "--force", "--volumes", container.name)
+    return (datetime.fromisoformat(serving["timestamp"]) - started).total_seconds()
 
 
 def test_log_of_start_and_stop_is_json_without_a_warning(engine: Engine) -> None:
