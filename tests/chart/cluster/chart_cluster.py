@@ -157,7 +157,8 @@ class Release:
             self.memory("store", text)
 
     def has(self, text: str) -> bool:
-        return text in self.memory("search", "--mode", "exact", text, "--json")
+        found = json.loads(self.memory("search", "--mode", "exact", text, "--json"))
+        return any(hit["memory"]["content"] == text for hit in found["results"])
 
     def count(self) -> int:
         return int(json.loads(self.memory("stats", "--json"))["storage"]["vectors_count"])
