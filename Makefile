@@ -31,6 +31,10 @@ test: setup ## Run the whole test suite
 test-fast: setup ## Run the tests that take less than ten seconds each
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
+.PHONY: test-large
+test-large: setup ## Run the tests with large data: 200,000 memories migrated within 512 MB
+	$(BIN)/python -m pytest tests/large -o timeout=1800 $(PYTEST_ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check $(SOURCES)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.storage.base import BaseStorage
+
+if TYPE_CHECKING:
+    from mcp_memory.domain.memory import Vector
 
 MIN_COSINE = 0.99
 TIME_TOLERANCE = 0.001
@@ -36,11 +40,20 @@ class Failure:
 async def validate(storage: BaseStorage, expected: Sequence[EmbeddedMemory]) -> list[Failure]:
     """Compare memories with what the target holds of them: every difference of each."""
     found = await storage.get_embedded([item.memory.content_hash for item in expected])
-    return [failure for item in expected for failure in differences(item, found.get(item.memory.content_hash))]
+    pairs = [(item, found.get(item.memory.content_hash)) for item in expected]
+    near = cosines([(item.vector, there.vector) for item, there in pairs if there is not None])
+    return [
+        failure
+        for item, there in pairs
+        for failure in differences(item, there, near=None if there is None else next(near))
+    ]
 
 
-def differences(expected: EmbeddedMemory, found: EmbeddedMemory | None) -> list[Failure]:
-    """Content to the byte, cosine above 0.99, tags as a set, times within a millisecond, everything else exactly."""
+def differences(expected: EmbeddedMemory, found: EmbeddedMemory | None, *, near: float | None = None) -> list[Failure]:
+    """`near` is the vectors' cosine where it is known.
+
+    Content to the byte, cosine above 0.99, tags as a set, times within a millisecond, everything else exactly.
+    """
     hash_ = expected.memory.content_hash
     if found is None:
         return [Failure(hash_, "validate", "memory", "present", "missing")]
@@ -55,11 +68,21 @@ def differences(expected: EmbeddedMemory, found: EmbeddedMemory | None) -> list[
     for name in ("created_at", "updated_at"):
         one, other = getattr(wanted, name), getattr(there, name)
         checks.append((name, one, other, abs(one - other) <= TIME_TOLERANCE))
-    near = cosine(expected.vector, found.vector)
+    near = cosine(expected.vector, found.vector) if near is None else near
     checks.append(("embedding", f"cosine > {MIN_COSINE}", f"cosine {near:.4f}", near > MIN_COSINE))
     return [
         Failure(hash_, "validate", name, _shown(one), _shown(other)) for name, one, other, same in checks if not same
     ]
+
+
+def cosines(pairs: Sequence[tuple[Vector, Vector]]) -> Iterator[float]:
+    """As `cosine`, for many pairs at once where all vectors have one size."""
+    if len({vector.shape for pair in pairs for vector in pair}) != 1:
+        return (cosine(one, other) for one, other in pairs)
+    ones, others = (np.array([pair[side] for pair in pairs], np.float32) for side in (0, 1))
+    lengths = np.linalg.norm(ones, axis=1) * np.linalg.norm(others, axis=1)
+    products = np.einsum("ij,ij->i", ones, others)
+    return iter(np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0).tolist())
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:

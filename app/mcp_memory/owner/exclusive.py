@@ -20,6 +20,8 @@ from mcp_memory.owner.ownership import Ownership, command_line
 from mcp_memory.owner.record import OwnerKind, read_record
 
 LEASE_SECONDS = 30.0
+LONGEST_HOLDER = 200
+"""Characters of a command line that an owner takes; paths may make it longer."""
 RELEASE_SECONDS = 30.0
 """How long an owner's engine may take to end."""
 _POLL_SECONDS = 0.02
@@ -50,7 +52,8 @@ async def _leased(store: StoreIdentity, reason: str) -> AsyncIterator[None]:
     if record is not None:  # whatever its settings are: it is asked for the folder, not for answers
         store = replace(store, model=record.model, fingerprint=record.fingerprint)
     client = OwnerClient(store, start=None)
-    wish = {"holder": f"process {os.getpid()} ({command_line()})", "reason": reason, "seconds": LEASE_SECONDS}
+    holder = f"process {os.getpid()} ({command_line()})"[:LONGEST_HOLDER]
+    wish = {"holder": holder, "reason": reason, "seconds": LEASE_SECONDS}
     try:
         token = str((await _ask(client, "POST", wish)).json()["token"])
         renewing = asyncio.create_task(_renew(client, store, wish | {"token": token}))

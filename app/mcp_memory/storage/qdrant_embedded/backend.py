@@ -141,7 +141,7 @@ class QdrantEmbeddedStorage(BaseStorage):
         return {record.payload["content_hash"]: from_payload(record.payload) for record in await self._fetch(hashes)}
 
     async def get_embedded(self, hashes: Sequence[str]) -> dict[str, EmbeddedMemory]:
-        found = [_embedded(record) for record in await self._fetch(hashes, vectors=True)]
+        found = _embedded(await self._fetch(hashes, vectors=True))
         return {item.memory.content_hash: item for item in found}
 
     async def _fetch(self, hashes: Sequence[str], *, vectors: bool = False) -> list[Record]:
@@ -193,7 +193,7 @@ class QdrantEmbeddedStorage(BaseStorage):
             records = (await self._client.ask(request, protocol.Records)).records
             if not records:
                 return
-            yield [_embedded(record) for record in records]
+            yield _embedded(records)
             after_id = records[-1].id
 
     async def versions(self, *, batch_size: int = 1_000) -> AsyncIterator[list[Version]]:
@@ -243,11 +243,15 @@ def _count_words(records: Iterable[Record]) -> None:
         record.terms, record.weights = array("I", terms).tobytes(), array("f", weights).tobytes()
 
 
-def _embedded(record: Record) -> EmbeddedMemory:
+def _embedded(records: Sequence[Record]) -> list[EmbeddedMemory]:
     """Originals are kept as float16, which leaves their length a little short of 1."""
-    stored = np.frombuffer(record.vector, dtype="<f4").astype(np.float32)
-    length = np.float32(np.linalg.norm(stored))
-    return EmbeddedMemory(from_payload(record.payload), np.divide(stored, length, out=stored, where=length > 0))
+    if not records:
+        return []
+    stored = np.frombuffer(b"".join([record.vector for record in records]), dtype="<f4").astype(np.float32)
+    rows = stored.reshape(len(records), -1)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    np.divide(rows, lengths, out=rows, where=lengths > 0)
+    return [EmbeddedMemory(from_payload(record.payload), row) for record, row in zip(records, rows, strict=True)]
 
 
 def _slices(items: list[str], size: int) -> list[list[str]]:
