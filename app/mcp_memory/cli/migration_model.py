@@ -23,7 +23,7 @@ from mcp_memory.container import embedding_options
 from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.embedding.base import Embedder
-from mcp_memory.embedding.select import build_embedder
+from mcp_memory.embedding.select import build_embedder, choose_provider
 from mcp_memory.migration.model_change import ModelChange, ModelChangeOptions, ModelChangeReport, check_old_model
 from mcp_memory.migration.plan import short_name
 from mcp_memory.migration.progress import about
@@ -76,7 +76,7 @@ async def _run(wishes: ModelWishes, place: Place, checkpoint: Path) -> int:
         embedder = await asyncio.to_thread(build_embedder, embedding_options(place.settings))
         stack.push_async_callback(embedder.close)
         if wishes.dry_run:
-            await _dry_run(succession.storage(present), embedder)
+            await _dry_run(succession.storage(present), embedder, _by_what(place))
             return exits.OK
         options = ModelChangeOptions(
             checkpoint=checkpoint,
@@ -103,7 +103,17 @@ def _conclude(report: ModelChangeReport) -> None:
     print(f"Start its services with MCP_EMBEDDING_MODEL={report.new.name}")
 
 
-async def _dry_run(storage: BaseStorage, embedder: Embedder) -> None:
+def _by_what(place: Place) -> str:
+    match choose_provider(embedding_options(place.settings)):
+        case "openai":
+            return "through the endpoint"
+        case "sentence-transformers":
+            return "on this machine"
+        case _:
+            return "with CPU"
+
+
+async def _dry_run(storage: BaseStorage, embedder: Embedder, by_what: str) -> None:
     """How long it will take here: some of the stored texts are embedded, nothing is written."""
     await storage.initialize()
     try:
@@ -118,7 +128,7 @@ async def _dry_run(storage: BaseStorage, embedder: Embedder) -> None:
         started = time.perf_counter()
         await embedder.embed_documents(texts)
         each = (time.perf_counter() - started) / len(texts)
-        print(f"Estimated re-embedding time: ~{about(total * each)} (measured here: {1 / each:,.0f} memories/s)")
+        print(f"Estimated re-embedding time: ~{about(total * each)} {by_what} (measured: {1 / each:,.0f} memories/s)")
     print("Note: Re-embedding is CPU/GPU intensive")
 
 
