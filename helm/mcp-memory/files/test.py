@@ -71,7 +71,7 @@ def message(method, params):
     text = request("POST", "/mcp", body, KEY, headers=headers)
     lines = [line[5:] for line in text.splitlines() if line.startswith("data:")] or [text]
     answer = json.loads(lines[-1])
-    expect("result" in answer and not answer["result"].get("isError"), f"MCP does {method} {params.get('name', '')}", answer)
+    expect("result" in answer and not answer["result"].get("isError"), f"MCP does {method} {params.get('name', '')}".rstrip(), answer)
     return answer["result"]
 
 

@@ -7,7 +7,7 @@
 {{- define "mcp-memory.generatedKeys" -}}
 {{- if not (hasKey .Values "_keys") -}}
 {{- $found := (lookup "v1" "Secret" (include "mcp-memory.namespace" .) (include "mcp-memory.fullname" .)).data | default dict -}}
-{{- $names := list .Values.auth.keys.qdrant -}}
+{{- $names := eq .Values.mode "sidecar" | ternary (list .Values.auth.keys.qdrant) list -}}
 {{- if not .Values.auth.anonymous -}}
 {{- $names = append $names .Values.auth.keys.api -}}
 {{- if .Values.auth.keys.metrics -}}
