@@ -8,14 +8,18 @@ from typing import Any
 
 import pytest
 
-from mcp_memory.domain.errors import ModelChangedError
+from mcp_memory.domain.errors import ModelChangedError, StorageError
 from mcp_memory.domain.memory import Memory, MemoryChanges, content_hash
 from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
 from mcp_memory.storage.base import BaseStorage
 from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
+from mcp_memory.storage.qdrant_server.lifecycle import create_collection
+from mcp_memory.storage.qdrant_server.options import ServerOptions
+from mcp_memory.storage.qdrant_server.schema import Identity
 from mcp_memory.storage.qdrant_server.succession import ServerSuccession
 from mcp_memory.storage.succession import StoredCollection
 from model_change_world import NEW, OLD, Store, change, content, embedded, fill, opened, server_store, texts
+from qdrant_backends import alias, server_url
 
 pytestmark = pytest.mark.anyio
 Act = Callable[[BaseStorage], Awaitable[object]]
@@ -189,3 +193,19 @@ async def test_a_running_service_of_the_new_model_finds_the_new_collection(store
         assert await service.count(EVERYTHING) == 20
     finally:
         await service.close()
+
+
+async def test_a_collection_of_the_name_itself_is_refused_with_the_way_that_is_left(tmp_path: Path) -> None:
+    options = ServerOptions((server_url(),), OLD.identity, alias=alias(tmp_path / "bare"), managed=False)
+    async with ServerSuccession(options) as succession:
+        with pytest.raises(StorageError, match="There is no collection"):
+            await succession.present()
+        catalog = succession._catalog
+        await create_collection(catalog, options, options.alias, Identity.of(OLD.identity))
+        try:
+            with pytest.raises(StorageError, match="not an alias") as told:
+                await succession.present()
+            assert f"--target '{server_url()}#{options.alias}2' --reembed" in told.value.message
+            assert await succession.stored_model() == OLD.identity
+        finally:
+            await catalog.delete(options.alias)

@@ -89,7 +89,7 @@ class Place:
         if self.settings.backend is Backend.SQLITE_VEC:
             return None
         async with self.succession() as succession:
-            return (await succession.present()).model
+            return await succession.stored_model()
 
     @asynccontextmanager
     async def alone(self, reason: str) -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ from mcp_memory.cli.migration_bar import terminal_progress
 from mcp_memory.cli.migration_end import run_to_the_end, stop_on_signals
 from mcp_memory.cli.migration_places import Place
 from mcp_memory.container import embedding_options
+from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.embedding.select import build_embedder
@@ -90,7 +91,10 @@ async def _embedder(wishes: StorageWishes, target: Place, stored: ModelIdentity 
 
 
 def _secret(path: Path) -> str:
-    return path.expanduser().read_text(encoding="utf-8").strip()
+    try:
+        return path.expanduser().read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise InvalidInputError(f"--source-key-file: can't read {path}: {error.strerror or error}.") from error
 
 
 def _again(wishes: StorageWishes, checkpoint: Path) -> list[str]:

@@ -50,6 +50,9 @@ class Succession(Protocol):
     async def present(self) -> StoredCollection:
         """The collection that answers. Raises StorageError where there is none, or it can't have a successor."""
 
+    async def stored_model(self) -> ModelIdentity:
+        """Of the memories that are there, also where the collection can't have a successor. Raises StorageError."""
+
     async def unfinished(self) -> Sequence[StoredCollection]:
         """Collections that were begun and never took over."""
 

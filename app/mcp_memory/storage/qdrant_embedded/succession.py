@@ -57,6 +57,9 @@ class EmbeddedSuccession:
         manifest = self._manifest()
         return StoredCollection(self.name, _identity(manifest.model), str(manifest.generation))
 
+    async def stored_model(self) -> ModelIdentity:
+        return _identity(self._manifest().model)
+
     async def unfinished(self) -> Sequence[StoredCollection]:
         arriving = (self._manifest().arriving or "").split("/")[0]
         found = []

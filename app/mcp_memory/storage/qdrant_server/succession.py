@@ -53,16 +53,24 @@ class ServerSuccession:
 
     async def present(self) -> StoredCollection:
         place = (await self._catalog.aliases()).get(self.name)
-        if place is None:
-            if self.name in await self._catalog.names():
-                raise StorageError(
-                    f"'{self.name}' on Qdrant at {self._options.where} is a collection of that name, not an alias, so nothing "
-                    "can take its place while it serves.\n"
-                    "Stop the service, set MCP_QDRANT_COLLECTION to a new name, and move the memories there:\n"
-                    f"  memory migrate storage --source '{self._options.urls[0]}#{self.name}' --reembed"
-                )
-            raise StorageError(f"There is no collection '{self.name}' on Qdrant at {self._options.where}.")
-        return await self._described(self.name, place)
+        if place is not None:
+            return await self._described(self.name, place)
+        await self.stored_model()  # that there is such a collection
+        plain = self._options.where_plain
+        raise StorageError(
+            f"'{self.name}' on Qdrant at {plain} is a collection of that name, not an alias, so nothing can take its place "
+            "while it serves.\n"
+            "Stop the service, and move its memories into one of another name, with the new model:\n"
+            f"  MCP_EMBEDDING_MODEL=... memory migrate storage --source '{plain}#{self.name}' "
+            f"--target '{plain}#{self.name}2' --reembed\n"
+            f"then start it with MCP_QDRANT_COLLECTION={self.name}2"
+        )
+
+    async def stored_model(self) -> ModelIdentity:
+        place = (await self._catalog.aliases()).get(self.name, self.name)
+        if await self._catalog.info(place) is None:
+            raise StorageError(f"There is no collection '{self.name}' on Qdrant at {self._options.where_plain}.")
+        return (await self._described(self.name, place)).model
 
     async def unfinished(self) -> Sequence[StoredCollection]:
         return await self._with_prefix(new_prefix(self.name))
