@@ -70,7 +70,9 @@ def main(chart: Path, *, check: bool) -> None:
     if not check:
         target.write_text(text)
     elif not target.exists() or target.read_text() != text:
-        sys.exit(f"{target} does not fit values.yaml: make chart-docs")
+        sys.exit(
+            f"{target} does not fit values.yaml and the settings:  python scripts/development/make_values_schema.py {chart}"
+        )
 
 
 def of_file(path: Path) -> dict[str, Any]:
