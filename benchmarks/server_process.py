@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+STOP_SECONDS = 30
+
 
 class ServerProcess:
     """Started on free loopback ports, storage below `folder`.
@@ -62,8 +64,12 @@ class ServerProcess:
         sys.exit("The Qdrant server did not become ready.")
 
     def stop(self) -> None:
+        """End it in order; the last node of a cluster, which waits for the others, after a while."""
         self._process.terminate()
-        self._process.wait()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
 
     def kill(self) -> None:
         self._process.kill()
