@@ -181,9 +181,8 @@ async def main() -> None:
             options = ServerOptions((server.url,), corpus.identity, timeout=PATIENCE)
             kinds = chosen.kinds.split(",")
             if "fill" in steps:
-                await load_memories(
-                    server, of_kind(options, kinds[0]), memories(corpus, real, max(real, chosen.perturbed))
-                )
+                items = memories(corpus, real, max(real, chosen.perturbed))
+                await load_memories(server, of_kind(options, kinds[0]), items, graph=not chosen.no_graph)
             if "measure" in steps:
                 print(HEAD)
             for kind in kinds:
