@@ -2,8 +2,8 @@
 
 usage: python -m benchmarks.migration [N] [--batch-size B] [--target http://...] [--re-embed]
 
-Real texts and vectors. Beside the rate stand the CPU times of both processes and how long they waited for a core: on a machine
-that others use too, they tell what the rate doesn't.
+Real texts and vectors. Beside the rate stand the CPU times of both processes and how long the engine waited for a core: on a
+machine that others use too, they tell what the rate doesn't.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Cores:
     waited: float = 0.0
 
     @classmethod
-    def of(cls, pid: int | str) -> Cores:
+    def of(cls, pid: int) -> Cores:
         """Linux only; zero elsewhere, and for a process that is gone."""
         ran = waited = 0.0
         for task in Path(f"/proc/{pid}/task").glob("*/schedstat"):
@@ -97,13 +97,12 @@ async def migrate(source: Path, storage: BaseStorage, embedder: Embedder, batch_
     progress = Watching(storage)
     target = Target("the benchmark's", "Qdrant", storage, embedder.identity)
     with source_at(source) as opened:
-        before = Cores.of("self")
+        cpu = time.process_time()
         report = await Migration(FileOrigin(opened), target, embedder, options, progress).run()
-    after = Cores.of("self")
-    own = Cores(after.ran - before.ran, after.waited - before.waited)
+    own = (time.process_time() - cpu) / report.migrated * 1e3
     print(
         f"validation {checked.value}: {report.migrated:,} memories in {report.seconds:.1f} s, "
-        f"{report.migrated / report.seconds:,.0f}/s; {own.line('this process', report.migrated)}; "
+        f"{report.migrated / report.seconds:,.0f}/s; this process: {own:.3f} ms CPU a memory; "
         f"{progress.engine.line('engine', report.migrated)}"
     )
 
