@@ -50,22 +50,19 @@ def test_prometheus_scrapes_with_the_metrics_key_and_loads_every_alert(start: St
     project.up("prometheus")
     url = f"http://127.0.0.1:{port}/api/v1"
     deadline = time.monotonic() + 60
-    while (target := _only(_data(f"{url}/targets")["activeTargets"]))["health"] != "up":
-        assert time.monotonic() < deadline, target
+    while [target["health"] for target in (targets := _data(f"{url}/targets")["activeTargets"])] != ["up"]:
+        assert time.monotonic() < deadline, targets
         time.sleep(0.5)
     rules = _data(f"{url}/rules")["groups"][0]["rules"]
     assert {rule["name"] for rule in rules} >= {"MemoryServiceDown", "MemoryStorageUnavailable", "MemoryDiskFull"}
     assert not [rule for rule in rules if rule["health"] == "err"]
-    counted = _data(f"{url}/query?query=mcp_memory_build_info")["result"]
-    assert len(counted) == 1
+    while not (found := _data(f"{url}/query?query=mcp_memory_build_info")["result"]):
+        assert time.monotonic() < deadline, "nothing of what was scraped can be asked for"
+        time.sleep(0.5)
+    assert [sample["metric"]["job"] for sample in found] == ["memory"]
 
 
 def _data(url: str) -> dict[str, Any]:
     answer = httpx.get(url, timeout=30)
     answer.raise_for_status()
     return dict(answer.json()["data"])
-
-
-def _only(items: list[dict[str, Any]]) -> dict[str, Any]:
-    assert len(items) == 1
-    return items[0]
