@@ -50,7 +50,7 @@ def test_prometheus_scrapes_with_the_metrics_key_and_loads_every_alert(start: St
     project.up("prometheus")
     url = f"http://127.0.0.1:{port}/api/v1"
     deadline = time.monotonic() + 60
-    while [target["health"] for target in (targets := _data(f"{url}/targets")["activeTargets"])] != ["up"]:
+    while _health(targets := _data(f"{url}/targets")["activeTargets"]) != ["up"]:
         assert time.monotonic() < deadline, targets
         time.sleep(0.5)
     rules = _data(f"{url}/rules")["groups"][0]["rules"]
@@ -66,3 +66,7 @@ def _data(url: str) -> dict[str, Any]:
     answer = httpx.get(url, timeout=30)
     answer.raise_for_status()
     return dict(answer.json()["data"])
+
+
+def _health(targets: list[dict[str, str]]) -> list[str]:
+    return [target["health"] for target in targets]
