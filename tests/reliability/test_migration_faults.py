@@ -99,7 +99,8 @@ async def test_an_exception_at_any_step_then_resume_equals_an_uninterrupted_run(
         else:
             break
     assert number > 20
-    assert seen == set(Step)
+    # The other two belong to a change of model: test_model_change_faults.py.
+    assert seen == set(Step) - {Step.TAKE_OVER, Step.SETTLE}
 
 
 RUN = textwrap.dedent(

@@ -17,8 +17,7 @@ from mcp_memory.storage.qdrant_embedded.store import OpenStore
 
 log = logging.getLogger(__name__)
 
-READ_BUDGET = 0.020
-WRITE_BUDGET = 0.008
+READ_BUDGET = WRITE_BUDGET = 0.008
 """Seconds spent on reads, then on writes, before the other side has its turn."""
 FLUSH_POINTS = 1_024
 """Points written between two flushes at most: a flush of these takes hardly longer than one of a single point."""
