@@ -82,11 +82,11 @@ async def test_every_memory_arrives_with_its_vector_and_revision(tmp_path: Path,
 async def test_a_stopped_move_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_module, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     async with opened(lambda path: build("embedded", path), tmp_path / "from") as one:
-        await one.upsert(collection(90))
+        await one.upsert(collection(240))
         asked = iter([False, False, True])
-        with pytest.raises(MigrationStoppedError, match="Stopped after 60 of 90"):
+        with pytest.raises(MigrationStoppedError, match="Stopped after 100 of 240"):
             await move(one, build("sqlite_vec", tmp_path / "to"), tmp_path / "c.json", stopping=lambda: next(asked))
-        with pytest.raises(MigrationRefusedError, match="holds 60 memories already"):
+        with pytest.raises(MigrationRefusedError, match="holds 100 memories already"):
             await move(one, build("sqlite_vec", tmp_path / "to"), tmp_path / "c.json")
 
         progress = Recorder()
@@ -94,7 +94,7 @@ async def test_a_stopped_move_goes_on_where_it_was(tmp_path: Path, monkeypatch: 
             one, build("sqlite_vec", tmp_path / "to"), tmp_path / "c.json", resume=True, progress=progress
         )
 
-        assert (report.migrated, report.existed) == (90, 0)
+        assert (report.migrated, report.existed) == (240, 0)
         assert progress.said[0] == "Resuming migration from Qdrant to Qdrant"
         async with opened(lambda path: build("sqlite_vec", path), tmp_path / "to") as other:
             same(await everything(one), await everything(other))
