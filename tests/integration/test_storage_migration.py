@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mcp_memory.domain.errors import EmbeddingError
-from mcp_memory.domain.memory import EmbeddedMemory
+from mcp_memory.domain.memory import EmbeddedMemory, MemoryChanges
 from mcp_memory.migration import run as run_module
 from mcp_memory.migration.errors import MigrationRefusedError, MigrationStoppedError
 from mcp_memory.migration.kept_vectors import KeptVectors
@@ -119,6 +119,28 @@ async def test_what_is_written_to_the_source_meanwhile_arrives_too(tmp_path: Pat
     assert late.memory.content_hash in arrived
     assert len(arrived) == 60
     assert report.caught_up >= 1
+
+
+async def test_what_others_write_to_the_target_of_an_interrupted_move_stays(tmp_path: Path) -> None:
+    items = collection(240)
+    async with opened(lambda path: build("embedded", path), tmp_path / "from") as one:
+        await one.upsert(items)
+        asked = iter([False, False, True])
+        with pytest.raises(MigrationStoppedError):
+            await move(one, build("sqlite_vec", tmp_path / "to"), tmp_path / "c.json", stopping=lambda: next(asked))
+        theirs = memory("stored in the target before the move went on")
+        async with opened(lambda path: build("sqlite_vec", path), tmp_path / "to") as other:
+            changed = next(iter(await everything(other)))
+            await other.upsert([theirs])
+            await other.update(changed, MemoryChanges(tags=("theirs",)))
+
+        await move(one, build("sqlite_vec", tmp_path / "to"), tmp_path / "c.json", resume=True)
+
+    async with opened(lambda path: build("sqlite_vec", path), tmp_path / "to") as other:
+        arrived = await everything(other)
+    assert arrived[theirs.memory.content_hash].memory.content == theirs.memory.content
+    assert arrived[changed].memory.tags == ("theirs",)
+    assert len(arrived) == 241
 
 
 async def test_a_merge_keeps_what_the_target_has(tmp_path: Path) -> None:

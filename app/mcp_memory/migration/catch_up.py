@@ -13,7 +13,7 @@ from contextlib import aclosing
 from mcp_memory.domain.memory import EmbeddedMemory, point_id
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.migration.copied import Copied
-from mcp_memory.migration.differences import differences
+from mcp_memory.migration.differences import Difference, differences
 from mcp_memory.migration.progress import Step
 from mcp_memory.migration.run import Run
 from mcp_memory.migration.sources.base import BATCH_BYTES, SourceMemory
@@ -40,9 +40,15 @@ class CatchUp:
         *,
         batch_size: int,
         reembed: bool = True,
+        copied_up_to: int | None = None,
     ) -> None:
-        """`reembed` False: the vectors of both are of one model, and are kept."""
+        """`reembed` False: the vectors of both are of one model, and are kept.
+
+        `copied_up_to`: others may write to the new one too. What it alone holds is deleted from it up to this revision, the
+        latest of the old one when copying began; what is later is theirs, or may be. None: nobody else knows the new one.
+        """
         self._reembed = reembed
+        self._copied_up_to = copied_up_to
         self._old = old
         self._new = new
         self._embedder = embedder
@@ -61,9 +67,10 @@ class CatchUp:
         self._run.progress.step(Step.READ)
         async with aclosing(differences(self._old, self._new)) as found:
             async for one in found:
-                if one.old is not None and one.old.content_hash not in failed:
-                    stale.append(one.old.content_hash)
-                elif one.old is None and one.new is not None:
+                if one.old is not None:
+                    if one.old.content_hash not in failed and not self._changed_by_others(one):
+                        stale.append(one.old.content_hash)
+                elif one.new is not None and not self._changed_by_others(one):
                     gone.append(one.new.content_hash)
                 if len(stale) >= PAGE:
                     changed += await self._copy(stale, filling=filling)
@@ -73,6 +80,12 @@ class CatchUp:
             self._run.progress.step(Step.STORE)
             changed += len(await self._new.delete(gone))
         return changed
+
+    def _changed_by_others(self, one: Difference) -> bool:
+        """Whether the new one holds what the old one never did."""
+        if self._copied_up_to is None or one.new is None:
+            return False
+        return one.new.revision > (self._copied_up_to if one.old is None else one.old.revision)
 
     async def _copy(self, hashes: Sequence[str], *, filling: bool) -> int:
         """How many are in the new collection now."""

@@ -95,6 +95,8 @@ class Checkpoint:
     caught_up_count: int = 0
     """Written to the source while a model change ran, and brought over."""
     model_change: ModelChangeMark | None = None
+    source_revision: int | None = None
+    """The latest revision in the source when a copy of it began; None where the source has no revisions."""
     notes: dict[str, int] = field(default_factory=dict)
 
     @classmethod

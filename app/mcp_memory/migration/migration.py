@@ -97,13 +97,18 @@ class Migration:
         copying = Copying(run, self._origin, self._target, self._embedder, self._options)
         verb = "Resuming" if self._options.resume else "Starting"
         self._progress.line(f"{verb} migration from {title(report)} to {self._target.engine}")
+        copies = self._options.mode is UpsertMode.COPY
+        copied_from = self._origin.storage if copies and isinstance(self._origin, StorageOrigin) else None
         try:
+            if copied_from is not None and checkpoint.source_revision is None:
+                checkpoint.source_revision = await _latest_revision(copied_from)
+                run.save()
             if checkpoint.failed_hashes:
                 await copying.retry()
             if not checkpoint.completed:
                 await copying.copy()
-            if self._options.mode is UpsertMode.COPY and isinstance(self._origin, StorageOrigin):
-                await self._catch_up(run, self._origin.storage)
+            if copied_from is not None:
+                await self._catch_up(run, copied_from)
         except BaseException:
             with suppress(OSError):  # the error that ends the run says more
                 run.save_at_the_end()
@@ -119,7 +124,7 @@ class Migration:
         return self._report(report, run)
 
     async def _catch_up(self, run: Run, source: BaseStorage) -> None:
-        """What was written to the source, or deleted from it, since it was read; at the end both hold the same."""
+        """What was written to the source, or deleted from it, since it was read. What others wrote to the target stays."""
         catch_up = CatchUp(
             source,
             self._target.storage,
@@ -127,6 +132,7 @@ class Migration:
             run,
             batch_size=self._options.batch_size,
             reembed=run.checkpoint.reembed,
+            copied_up_to=run.checkpoint.source_revision,
         )
         while await catch_up.round():
             pass
@@ -162,3 +168,11 @@ class Migration:
             this_run=run.migrated,
             completed=checkpoint.completed,
         )
+
+
+async def _latest_revision(storage: BaseStorage) -> int:
+    """0 where nothing is stored."""
+    latest = 0
+    async for batch in storage.versions():
+        latest = max(latest, *(version.revision for version in batch))
+    return latest
