@@ -24,7 +24,6 @@ from mcp_memory.storage.qdrant_embedded.pages import let_go_of_pages
 from mcp_memory.storage.qdrant_embedded.server import EngineServer
 from mcp_memory.storage.qdrant_embedded.store import OpenStore
 
-LOCK_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
@@ -35,14 +34,6 @@ def prepare_process() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(message)s", stream=sys.stderr
     )
-
-
-def wait_for_lock(folder: StorageFolder) -> FolderLock | None:
-    """The folder's lock, also where an engine is just closing; None where it serves on."""
-    deadline = time.monotonic() + LOCK_SECONDS
-    while (lock := FolderLock.try_acquire(folder.lock)) is None and time.monotonic() < deadline:
-        time.sleep(0.02)  # flock can't be waited for with a time limit
-    return lock
 
 
 def serve_as_successor(
@@ -57,7 +48,7 @@ def serve_as_successor(
         lock.sign()
     else:
         predecessor.recv(1)  # its end
-        free = wait_for_lock(folder)
+        free = FolderLock.acquire(folder.lock)
         if free is None:
             return EX_TEMPFAIL  # another engine was quicker, and loads this generation
         lock = free
@@ -104,7 +95,7 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     options = decode_options(arguments[0])
     folder = StorageFolder(options.path)
-    lock = wait_for_lock(folder)
+    lock = FolderLock.acquire(folder.lock)
     if lock is None:
         return EX_TEMPFAIL
     listener, address = listen(folder, options.transport or default_transport())

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from mcp_memory.domain.errors import StorageError
+
+WAIT_SECONDS = 5.0
+"""How long an engine that is just closing may take to let go."""
 
 if sys.platform == "win32":
     import msvcrt
@@ -24,6 +28,14 @@ class FolderLock:
     def __init__(self, path: Path, fd: int) -> None:
         self.path = path
         self.fd = fd
+
+    @classmethod
+    def acquire(cls, path: Path) -> FolderLock | None:
+        """The lock, also where its holder is just closing; None where it serves on."""
+        deadline = time.monotonic() + WAIT_SECONDS
+        while (lock := cls.try_acquire(path)) is None and time.monotonic() < deadline:
+            time.sleep(0.02)  # flock can't be waited for with a time limit
+        return lock
 
     @classmethod
     def try_acquire(cls, path: Path) -> FolderLock | None:

@@ -76,7 +76,7 @@ class Scheduler:
         return self.held and not any(item.begun for item in self.writes)
 
     def turn(self) -> None:
-        """Some reads, some writes, and a commit where it is due: some 30 ms, a sync and a flush at most."""
+        """Some reads, some writes, and a commit where it is due: some 20 ms, a sync and a flush at most."""
         self._run_reads()
         if not self.settled:
             self._run_writes()

@@ -26,8 +26,6 @@ from mcp_memory.storage.qdrant_embedded.manifest import Kept, Manifest, Model
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 from mcp_memory.storage.succession import StoredCollection, new_name, new_prefix
 
-LOCK_SECONDS = 5.0
-
 
 class EmbeddedSuccession:
     """See storage.succession. `take_over`, `roll_back` and `delete` need the folder without an engine in it."""
@@ -152,13 +150,11 @@ class EmbeddedSuccession:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """The folder's lock: no engine runs, and none starts. Raises StorageLockedError."""
-        deadline = time.monotonic() + LOCK_SECONDS
-        while (lock := FolderLock.try_acquire(self._folder.lock)) is None:
-            if time.monotonic() > deadline:
-                raise StorageLockedError(
-                    f"The storage folder {self._folder.path} is in use by process {holder(self._folder.lock)}."
-                )
-            time.sleep(0.02)  # flock can't be waited for with a time limit
+        lock = FolderLock.acquire(self._folder.lock)
+        if lock is None:
+            raise StorageLockedError(
+                f"The storage folder {self._folder.path} is in use by process {holder(self._folder.lock)}."
+            )
         try:
             yield
         finally:
