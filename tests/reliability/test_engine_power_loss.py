@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import shutil
-import uuid
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mcp_memory.domain.memory import point_id
 from mcp_memory.domain.query import EVERYTHING, FacetField, MemoryFilter
 from mcp_memory.storage.qdrant_embedded.collection import TURBO, Collection
 from mcp_memory.storage.qdrant_embedded.log_sync import LOG_FOLDER
@@ -28,14 +28,16 @@ class Writer:
         self.random = random.Random(seed)
         self._numbers = np.random.default_rng(seed)
         self.expected: dict[str, tuple[str, str, bytes]] = {}
+        self.hashes: dict[str, str] = {}
+        """By id, which follows from the hash."""
 
     def write(self, operations: int) -> None:
         for _ in range(operations):
             draw = self.random.random()
             if draw < 0.6 or not self.expected:
-                self._upsert([str(uuid.UUID(int=self.random.getrandbits(120))) for _ in range(self._some())])
+                self._upsert([f"{self.random.getrandbits(256):064x}" for _ in range(self._some())])
             elif draw < 0.7:
-                self._upsert([self._stored()])
+                self._upsert([self.hashes[self._stored()]])
             elif draw < 0.85:
                 id_, kind = self._stored(), f"kind-{self.random.random()}"
                 self.collection.update(Update(id_, tags=None, memory_type=kind, metadata=None, updated_at=None))
@@ -52,15 +54,17 @@ class Writer:
     def _stored(self) -> str:
         return self.random.choice(list(self.expected))
 
-    def _upsert(self, ids: list[str]) -> None:
+    def _upsert(self, hashes: list[str]) -> None:
         records = []
-        for id_ in ids:
+        for hash_ in hashes:
+            id_ = point_id(hash_)
+            self.hashes[id_] = hash_
             vector = self._numbers.normal(size=DIMENSIONS).astype("<f4")
             vector /= np.linalg.norm(vector)
             content = f"the text of {self.random.random()}"
             payload = {
                 "content": content,
-                "content_hash": "0" * 64,
+                "content_hash": hash_,
                 "tags": ["a"],
                 "memory_type": "note",
                 "store": "default",
