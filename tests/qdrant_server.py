@@ -34,6 +34,7 @@ NO_PROCESS = (
     f"or pull the image {IMAGE} (QDRANT_TEST_URL alone isn't enough here)"
 )
 START_SECONDS = 60.0
+STOP_SECONDS = 30.0
 UNTIL_STDIN_ENDS = '/qdrant/qdrant "$@" & cat > /dev/null; kill $!; wait'
 """A container that ends with the test run, however that ends: its standard input is a pipe that only the run holds open."""
 
@@ -66,6 +67,11 @@ def image_present() -> bool:
         return False
     looked = subprocess.run([docker, "image", "inspect", IMAGE], capture_output=True, check=False)
     return looked.returncode == 0
+
+
+def _docker(command: str, container: str) -> None:
+    """`docker kill` or `docker wait` of a container that may already be gone, which is as good."""
+    subprocess.run(["docker", command, container], capture_output=True, check=False, timeout=STOP_SECONDS)
 
 
 @dataclass
@@ -181,14 +187,19 @@ class QdrantServer:
             if process.poll() is None:
                 process.send_signal(how)
         elif how is signal.SIGKILL:
-            subprocess.run(["docker", "kill", container], capture_output=True, check=False)
+            _docker("kill", container)
         elif process.stdin is not None:
             process.stdin.close()
         try:
-            process.wait(timeout=30)
+            process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
+            if container is not None:
+                _docker("kill", container)
             process.kill()
             process.wait()
+        if container is not None:
+            # The client may be gone before the container is: a next one would find the storage locked.
+            _docker("wait", container)
 
     @property
     def running(self) -> bool:

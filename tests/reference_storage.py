@@ -35,6 +35,9 @@ from mcp_memory.storage.base import (
 )
 from mcp_memory.storage.bm25 import Bm25
 
+CANDIDATES = 40
+"""Taken from each list of a hybrid search, as docs/architecture.md says; not read from the code that is checked."""
+
 
 class ReferenceStorage(BaseStorage):
     """The contract's meaning, by brute force."""
@@ -125,11 +128,22 @@ class ReferenceStorage(BaseStorage):
         return new
 
     async def search(self, query: SearchQuery) -> list[ScoredMemory]:
+        return self._ranked(query)[: query.limit]
+
+    def ranked_with_ties(self, query: SearchQuery, tolerance: float) -> tuple[list[ScoredMemory], set[str]]:
+        """Best first, uncut: what any order of equals at the cut of a list of candidates allows, and the ids that each asks for.
+
+        Scores less than `tolerance` apart count as equal. Who of the equals becomes a candidate is the engine's choice,
+        and decides whether a memory is ranked by one of its scores or found at all.
+        """
+        return self._ranked(query, tolerance), {hit.memory.id for hit in self._ranked(query, -tolerance)}
+
+    def _ranked(self, query: SearchQuery, slack: float = 0.0) -> list[ScoredMemory]:
         found = {
             item.memory.id: item for item in self._matching(query.where) if item.memory.content_hash != query.exclude
         }
         cosine = {} if query.vector is None else {id_: float(item.vector @ query.vector) for id_, item in found.items()}
-        scores = self._scores(query, found, cosine)
+        scores = self._scores(query, found, cosine, slack)
         if query.min_similarity is not None and cosine:
             scores = {
                 id_: score for id_, score in scores.items() if similarity_score(cosine[id_]) >= query.min_similarity
@@ -138,11 +152,11 @@ class ReferenceStorage(BaseStorage):
         best = sorted(scores, key=lambda id_: (-found[id_].memory.created_at if by_age else -scores[id_], id_))
         return [
             ScoredMemory(found[id_].memory, scores[id_], similarity_score(cosine[id_]) if id_ in cosine else None)
-            for id_ in best[: query.limit]
+            for id_ in best
         ]
 
     def _scores(
-        self, query: SearchQuery, found: dict[str, EmbeddedMemory], cosine: dict[str, float]
+        self, query: SearchQuery, found: dict[str, EmbeddedMemory], cosine: dict[str, float], slack: float
     ) -> dict[str, float]:
         """By id: everything that the mode finds, with the score that ranks it."""
         if query.text is None and query.vector is None:
@@ -153,13 +167,13 @@ class ReferenceStorage(BaseStorage):
         words = {} if query.text is None else self._bm25_scores(query.text, found)
         match query.mode:
             case SearchMode.HYBRID if query.vector is not None:
-                taken = _best(cosine, query.limit) | _best(words, query.limit)
+                taken = _best(cosine, query.limit, slack) | _best(words, query.limit, slack)
                 top = max((words.get(id_, 0.0) for id_ in taken), default=0.0)
                 return {id_: cosine[id_] + (0.6 * words.get(id_, 0.0) / top if top else 0.0) for id_ in taken}
             case SearchMode.SEMANTIC if query.vector is not None:
                 return cosine
             case SearchMode.HYBRID | SearchMode.KEYWORD if query.text is not None:
-                return {id_: words[id_] for id_ in _best(words, query.limit)}
+                return {id_: words[id_] for id_ in _best(words, query.limit, slack)}
         raise InvalidInputError(f"A {query.mode} search needs a text, and the vector of it for meaning.", field="query")
 
     def _bm25_scores(self, text: str, found: dict[str, EmbeddedMemory]) -> dict[str, float]:
@@ -217,5 +231,11 @@ class ReferenceStorage(BaseStorage):
         return [item for item in self._points.values() if where.matches(item.memory)]
 
 
-def _best(scores: dict[str, float], limit: int) -> set[str]:
-    return set(sorted(scores, key=lambda id_: (-scores[id_], id_))[: max(100, limit)])
+def _best(scores: dict[str, float], limit: int, slack: float) -> set[str]:
+    """The candidates of one list: with slack > 0 also their equals beyond the cut, with slack < 0 only those clear of it."""
+    ranked = sorted(scores, key=lambda id_: (-scores[id_], id_))
+    number = max(CANDIDATES, limit)
+    if len(ranked) <= number or slack == 0.0:
+        return set(ranked[:number])
+    last, next_ = scores[ranked[number - 1]], scores[ranked[number]]
+    return {id_ for id_ in ranked if scores[id_] > (last if slack > 0.0 else next_) - slack}

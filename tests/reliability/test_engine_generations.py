@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -78,6 +79,16 @@ def processes(path: Path, module: str) -> list[psutil.Process]:
     return found
 
 
+async def recall(storage: QdrantEmbeddedStorage) -> float:
+    """The part of the exact ten best that the index finds, over 50 queries: a graph is approximate by nature."""
+    found = 0
+    for seed in range(50):
+        query = SearchQuery(SearchMode.SEMANTIC, "x", vector(seed), limit=10)
+        exact = await storage.search(replace(query, exact_scan=True))
+        found += len({hit.memory.id for hit in exact} & {hit.memory.id for hit in await storage.search(query)})
+    return found / 500
+
+
 @pytest.mark.parametrize("transport", Transport)
 async def test_a_graph_is_built_and_taken_over_under_writes(tmp_path: Path, transport: Transport) -> None:
     path = tmp_path / "store"
@@ -98,11 +109,7 @@ async def test_a_graph_is_built_and_taken_over_under_writes(tmp_path: Path, tran
     assert (await storage.stats()).details["index"] == "hnsw"
     stats = await storage.stats()
     assert stats.indexed_vectors_count == stats.vectors_count
-    query = SearchQuery(SearchMode.SEMANTIC, "x", vector(4), limit=10)
-    exact = SearchQuery(SearchMode.SEMANTIC, "x", vector(4), limit=10, exact_scan=True)
-    assert {hit.memory.id for hit in await storage.search(query)} == {
-        hit.memory.id for hit in await storage.search(exact)
-    }
+    assert await recall(storage) >= 0.97
 
     generation = manifest.read(path).generation
     await storage.close()

@@ -87,7 +87,8 @@ class _Search:
         return ranked, {name: rowid for rowid, name in names.items()}
 
     def _keyword(self, text: str) -> tuple[list[Ranked], dict[str, int]]:
-        words = self._words(text, self._query.limit if self._query.min_similarity is None else _EVERY)
+        limit = self._query.limit
+        words = self._words(text, limit if self._query.min_similarity is None else candidates(limit))
         cosine = {} if self._query.vector is None else self._cosines(self._query.vector, words)
         names = self._names(words)
         ranked = order(Ranked(names[rowid], score, cosine.get(rowid)) for rowid, score in words.items())
