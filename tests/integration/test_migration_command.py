@@ -21,6 +21,7 @@ import pytest
 from mcp_memory.embedding.options import EmbeddingOptions
 from mcp_memory.embedding.select import build_embedder
 from mcp_memory.migration.checkpoint import Checkpoint
+from mcp_memory.owner.lock import FileLock, Holder
 from original_databases import Generation, OriginalRow, build, insert, open_original, original_hash
 
 ROOT = Path(__file__).parents[2]
@@ -171,6 +172,23 @@ def test_a_signal_stops_after_the_batch_and_the_printed_line_goes_on(
     done = run(*command, "--batch-size", "100")
     assert done.returncode == 0, done.stderr
     assert "Validation: 400 memories verified, 0 errors" in done.stdout
+
+
+def test_two_runs_never_share_a_checkpoint(run: Run, database: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.json"
+    lock = FileLock(checkpoint.with_name(".checkpoint.json.lock"))
+    assert lock.try_acquire()
+    lock.describe(Holder(4711, "migration", "memory migrate sqlite", "2026-01-01T00:00:00+00:00"))
+    command = memory("migrate", "sqlite", "--source", str(database), "--checkpoint", str(checkpoint))
+
+    refused = run(*command)
+    lock.release()
+    done = run(*command)
+
+    assert refused.returncode == 2
+    assert f"checkpoint {checkpoint} runs already: process 4711 (memory migrate sqlite)" in refused.stderr
+    assert "never awaited" not in refused.stderr
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_script_works_from_a_clone_without_activating_anything(run: Run, database: Path) -> None:

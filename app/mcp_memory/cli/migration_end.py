@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mcp_memory.cli import exits
-from mcp_memory.domain.errors import MemoryServiceError
+from mcp_memory.domain.errors import MemoryServiceError, StorageError
 from mcp_memory.migration.errors import MigrationRefusedError, MigrationStoppedError
 from mcp_memory.migration.sources.base import SourceError
+from mcp_memory.owner.lock import FileLock, Holder, read_holder
 
 INTERRUPTED = 130
 
@@ -22,10 +25,11 @@ INTERRUPTED = 130
 def run_to_the_end(work: Coroutine[Any, Any, int], checkpoint: Path | None, resume: Sequence[str]) -> int:
     """The exit code of the work: its own, 2 for what was refused, 130 when it was stopped.
 
-    `resume` is the command that goes on, printed where there is a checkpoint to go on from.
+    `resume` is the command that goes on, printed where there is a checkpoint to go on from. Two runs never share one.
     """
     try:
-        return asyncio.run(work)
+        with _only_run(checkpoint):
+            return asyncio.run(work)
     except MigrationStoppedError as stopped:
         print(f"{stopped.message} Nothing is lost.\n{resume_line(resume)}", file=sys.stderr)
         return INTERRUPTED
@@ -37,6 +41,38 @@ def run_to_the_end(work: Coroutine[Any, Any, int], checkpoint: Path | None, resu
         begun = checkpoint is not None and checkpoint.exists()
         print(exits.words(error) + (f"\n{resume_line(resume)}" if begun else ""), file=sys.stderr)
         return exits.exit_code(error)
+    finally:
+        work.close()
+
+
+@contextmanager
+def _only_run(checkpoint: Path | None) -> Iterator[None]:
+    """Nobody else goes on from this checkpoint meanwhile. Raises MigrationRefusedError where somebody does."""
+    if checkpoint is None:
+        yield
+        return
+    lock = FileLock(checkpoint.with_name(f".{checkpoint.name}.lock"))
+    try:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        free = lock.try_acquire()
+    except (OSError, StorageError) as error:
+        raise MigrationRefusedError(
+            f"The checkpoint {checkpoint} can't be written: {error}\nName another file with --checkpoint."
+        ) from error
+    if not free:
+        holder = read_holder(lock.path)
+        by = f"process {holder.pid} ({holder.command})" if holder is not None else "another process"
+        raise MigrationRefusedError(
+            f"A migration with the checkpoint {checkpoint} runs already: {by}.\n"
+            "Wait for its end, or name another file with --checkpoint."
+        )
+    try:
+        lock.describe(
+            Holder(os.getpid(), "migration", shlex.join(sys.argv), datetime.now(UTC).isoformat("T", "seconds"))
+        )
+        yield
+    finally:
+        lock.remove()
 
 
 def resume_line(command: Sequence[str]) -> str:

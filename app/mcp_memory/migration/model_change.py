@@ -29,6 +29,7 @@ KIND = "model change"
 FEW = 20
 """Differences from which the next round is left to the moment of taking over."""
 ROUNDS = 20
+"""At most this many rounds: where more is written than can be embedded, they would never end."""
 PAUSE = 0.25
 
 Alone = Callable[[], AbstractAsyncContextManager[None]]
@@ -206,8 +207,9 @@ class ModelChange:
             async with self._both(present, new) as (old_storage, new_storage):
                 catch_up = CatchUp(old_storage, new_storage, self._embedder, run, batch_size=self._options.batch_size)
                 enough = FEW if self._succession.shared else 0
-                while await catch_up.round() > enough:
-                    pass
+                for _ in range(ROUNDS):  # what a busy server keeps writing is brought over after the swap
+                    if await catch_up.round() <= enough:
+                        break
                 self._check_failures(run)
                 if self._succession.shared:
                     await write_copied(self._copied, new_storage)

@@ -37,8 +37,7 @@ class Holder:
 class FileLock:
     """An exclusive lock on a file, held until `release` or the end of every process that shares the descriptor.
 
-    The file is never deleted: two processes could otherwise lock two files of one name. A forked child shares the lock
-    (gunicorn's workers), a spawned one doesn't.
+    A forked child shares the lock (gunicorn's workers), a spawned one doesn't. Only its holder may delete the file (`remove`).
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,6 +67,9 @@ class FileLock:
             raise StorageError(
                 f"The file system of {self.path} can't lock files ({error.strerror}): keep the store on a local disk."
             ) from error
+        if not _still_there(fd, self.path):  # its holder has deleted it: whoever comes next locks another file
+            os.close(fd)
+            return self.try_acquire()
         self._fd = fd
         return True
 
@@ -79,6 +81,13 @@ class FileLock:
         os.ftruncate(self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
         os.write(self._fd, content)
+
+    def remove(self) -> None:
+        """Delete the file, then give the lock back."""
+        if self._fd is not None:
+            with suppress(OSError):  # Windows deletes no file that is open; it stays there, unlocked
+                self.path.unlink()
+        self.release()
 
     def release(self) -> None:
         """Give the lock back, for forked children too. Safe to call twice."""
@@ -102,6 +111,13 @@ def read_holder(path: Path) -> Holder | None:
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _still_there(fd: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(fd: int) -> None:

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,31 @@ def test_a_lock_has_one_holder_and_returns_when_it_is_killed(tmp_path: Path) -> 
         assert not FileLock(path).try_acquire()
         lock.release()
         assert FileLock(path).try_acquire()
+
+
+def test_a_lock_whose_file_is_deleted_in_between_is_taken_on_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.lock"
+    opened, real = 0, os.open
+
+    def open_and_lose_the_first(*arguments: Any) -> int:
+        nonlocal opened
+        fd = real(*arguments)
+        opened += 1
+        if opened == 1:
+            path.unlink()
+        return fd
+
+    monkeypatch.setattr(os, "open", open_and_lose_the_first)
+    lock = FileLock(path)
+    assert lock.try_acquire()
+    assert opened == 2
+    assert not FileLock(path).try_acquire()
+    lock.remove()
+    assert not path.exists()
+    assert lock.try_acquire()
+    lock.release()
 
 
 def test_the_lock_file_names_its_holder(tmp_path: Path) -> None:
