@@ -67,39 +67,15 @@ async def _on_server(settings: Settings, work: Callable[[SupportsBackup], Awaita
 
 
 async def _from_folder(settings: Settings, folder: Path) -> BackupReport:
-    """The store is opened once without its service: what a crash left in the log is applied, and the memories are counted."""
-    from mcp_memory.domain.errors import StorageFormatError  # noqa: PLC0415
-    from mcp_memory.domain.model import ModelIdentity  # noqa: PLC0415
-    from mcp_memory.domain.query import EVERYTHING  # noqa: PLC0415
     from mcp_memory.owner.exclusive import exclusive_use  # noqa: PLC0415
     from mcp_memory.owner.identity import identify  # noqa: PLC0415
-    from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage  # noqa: PLC0415
-    from mcp_memory.storage.qdrant_embedded.backup import back_up, check_free  # noqa: PLC0415
-    from mcp_memory.storage.qdrant_embedded.folder import StorageFolder  # noqa: PLC0415
-    from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_embedded.backup import back_up, check_free, check_store, settle  # noqa: PLC0415
 
     path = settings.qdrant_path.absolute()
-    if StorageFolder(path).look() is None:
-        raise StorageFormatError(f"There is no store in {path} to back up.")
+    check_store(path)
     check_free(folder)  # before anybody is kept waiting
     async with exclusive_use(identify(settings), reason="a backup is copied"):
-        manifest = StorageFolder(path).look()
-        if manifest is None:
-            raise StorageFormatError(f"There is no store in {path} to back up.")
-        model = manifest.model
-        as_it_is = EmbeddedOptions(
-            path,
-            ModelIdentity(model.name, model.dimensions, model.fingerprint),
-            collection=manifest.collection,
-            quantization=manifest.quantization.kind == "binary",
-            graph_threshold=0,
-        )
-        storage = QdrantEmbeddedStorage(as_it_is)
-        await storage.initialize()
-        try:
-            memories = await storage.count(EVERYTHING)
-        finally:
-            await storage.close()
+        memories = await settle(path)
         return await asyncio.to_thread(back_up, path, folder, memories=memories)
 
 

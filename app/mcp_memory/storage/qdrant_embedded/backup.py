@@ -1,8 +1,8 @@
 """Backups of an embedded store: the shard's files copied while no engine holds them, each with its checksum.
 
 A backup is a folder: `backup.json` (what, of which model, how many, the checksum of every file) and `store/`, which is a storage
-folder by itself. Everything here is for the holder of the folder's lock (owner.exclusive); it blocks, for as long as the disk
-takes.
+folder by itself. Everything here is for the holder of the folder's lock (owner.exclusive). Copying blocks, for as long as the
+disk takes.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ import msgspec
 
 from mcp_memory.domain.errors import ModelChangedError, StorageError, StorageFormatError, StorageFullError
 from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.base import BackupReport
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
+from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
-from mcp_memory.storage.qdrant_embedded.manifest import Model
+from mcp_memory.storage.qdrant_embedded.manifest import Manifest, Model
+from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 
 NAME: Final = "backup.json"
 STORE: Final = "store"
@@ -51,6 +54,33 @@ class Contents(msgspec.Struct, frozen=True):
     product: str = manifests.PRODUCT
 
 
+def check_store(path: Path) -> Manifest:
+    """What serves in the store at `path`. Raises StorageFormatError where there is none."""
+    found = StorageFolder(path).look()
+    if found is None:
+        raise StorageFormatError(f"There is no store in {path} to back up.")
+    return found
+
+
+async def settle(path: Path) -> int:
+    """Open the store once, as it is, so that what a crash left in its log is applied; how many memories it holds."""
+    found = check_store(path)
+    model = found.model
+    options = EmbeddedOptions(
+        path,
+        ModelIdentity(model.name, model.dimensions, model.fingerprint),
+        collection=found.collection,
+        quantization=found.quantization.kind == "binary",
+        graph_threshold=0,
+    )
+    storage = QdrantEmbeddedStorage(options)
+    await storage.initialize()
+    try:
+        return await storage.count(EVERYTHING)
+    finally:
+        await storage.close()
+
+
 def back_up(path: Path, into: Path, *, memories: int) -> BackupReport:
     """Copy the store at `path`, which holds so many memories, into the folder `into`, which must not be there or be empty.
 
@@ -60,10 +90,8 @@ def back_up(path: Path, into: Path, *, memories: int) -> BackupReport:
     written of the backup is then deleted.
     """
     source = StorageFolder(path)
-    found = source.look()
-    if (
-        found is None or not source.generation(found.generation).is_dir()
-    ):  # one that arrives: no engine has opened it yet
+    found = check_store(path)
+    if not source.generation(found.generation).is_dir():  # one that arrives: no engine has opened it yet
         raise StorageFormatError(f"There is no store in {path} to back up.")
     check_free(into)
     made = not into.exists()
