@@ -23,7 +23,7 @@ from mcp_memory.storage.qdrant_server.options import ServerOptions
 from mcp_memory.storage.qdrant_server.succession import ServerSuccession
 from mcp_memory.storage.succession import Succession
 from migration_world import Recorder
-from qdrant_backends import alias, server_url
+from qdrant_backends import alias, nodes, server_url
 
 START = 1_750_000_000.0
 
@@ -59,8 +59,18 @@ def embedded_store(path: Path) -> Store:
 
 
 def server_store(path: Path) -> Store:
+    return _of_servers(path, (server_url(),))
+
+
+def cluster_store(path: Path) -> Store:
+    """Three shards over three nodes, each shard on two of them; every request may go to another node."""
+    urls = tuple(node.url for node in nodes())
+    return _of_servers(path, urls, shard_number=3, replication_factor=2, write_consistency_factor=1)
+
+
+def _of_servers(path: Path, urls: tuple[str, ...], **cluster: int) -> Store:
     def options(model: ModelIdentity) -> ServerOptions:
-        return ServerOptions((server_url(),), model, alias=alias(path))
+        return ServerOptions(urls, model, alias=alias(path), **cluster)
 
     return Store(
         lambda model: QdrantServerStorage(options(model)), lambda: ServerSuccession(options(OLD.identity)), True

@@ -23,6 +23,7 @@ from model_change_world import (
     Store,
     answers,
     change,
+    cluster_store,
     content,
     embedded,
     fill,
@@ -39,11 +40,15 @@ QUESTIONS = [
 ]
 
 
+ON_EVERY_KIND = pytest.mark.parametrize("store", [*STORES, "cluster"], indirect=True)
+
+
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    return STORES[request.param](tmp_path)
+    return {**STORES, "cluster": cluster_store}[request.param](tmp_path)
 
 
+@ON_EVERY_KIND
 async def test_every_memory_is_embedded_anew_and_all_else_stays(store: Store, tmp_path: Path) -> None:
     contents = await fill(store)
     before = await content(store, OLD.identity)
@@ -71,6 +76,7 @@ async def test_every_memory_is_embedded_anew_and_all_else_stays(store: Store, tm
         await content(store, OLD.identity)
 
 
+@ON_EVERY_KIND
 async def test_rollback_gives_the_same_answers_to_100_questions(store: Store, tmp_path: Path) -> None:
     await fill(store)
     before = await answers(store, OLD, QUESTIONS)
@@ -172,6 +178,7 @@ async def test_texts_that_cannot_be_embedded_keep_the_old_model_answering(store:
     assert report.memories == 30
 
 
+@ON_EVERY_KIND
 async def test_what_is_written_while_the_new_collection_is_filled_is_caught_up(store: Store, tmp_path: Path) -> None:
     contents = await fill(store)
     await change(store, tmp_path / "c.json", embedder=(writer := Writing(store, contents)))
