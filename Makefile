@@ -105,6 +105,13 @@ test-images: setup images ## Test every image on every platform that runs here
 	TEST_IMAGE=mcp-memory:dev TEST_TORCH_IMAGE=mcp-memory:dev-torch TEST_PROXY_IMAGE=mcp-memory-proxy:dev \
 	  $(BIN)/python -m pytest tests/images tests/compose $(PYTEST_ARGS)
 
+CONTAINER_IMAGES := TEST_IMAGE=mcp-memory:dev TEST_PROXY_IMAGE=mcp-memory-proxy:dev
+
+.PHONY: test-containers
+test-containers: setup ## Test the service with a real Qdrant in containers, on both architectures (needs Qdrant's image)
+	$(BAKE) --load image-all proxy-all
+	$(CONTAINER_IMAGES) $(BIN)/python -m pytest tests/containers --require-containers $(PYTEST_ARGS)
+
 # Tools that read files of this repository, in an environment of their own.
 .uv/checks/.synced: pyproject.toml uv.lock
 	uv=$$($(PYTHON) scripts/development/get_uv.py .uv) && \
