@@ -9,4 +9,4 @@ FAILED = pytest.StashKey[bool]()
 
 def failed(request: pytest.FixtureRequest) -> bool:
     """Whether the fixture's test failed, in its call or before it. Asked after the fixture's yield."""
-    return request.node.stash.get(FAILED, False)
+    return bool(request.node.stash.get(FAILED, False))

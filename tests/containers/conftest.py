@@ -35,7 +35,7 @@ from containers.architecture import architecture
 from containers.leftovers import remove_leftovers
 from containers.report import FIGURE, IMAGES, PLATFORM, Figures, lines, outcomes
 from containers.world import World
-from engine import PLATFORMS, engine_answers
+from engine import NATIVE, PLATFORMS, engine_answers
 from outcome import failed
 
 HERE = Path(__file__).parent
@@ -46,14 +46,17 @@ ALONE = (
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("containers")
-    group.addoption("--platform", action="append", choices=PLATFORMS, help="only this platform; may be given twice")
+    group.addoption(
+        "--platform", action="append", choices=[*PLATFORMS, "native"], help="only this platform; may be given twice"
+    )
     group.addoption("--require-containers", action="store_true", help="what would be skipped fails instead")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "platform" in metafunc.fixturenames:
-        platforms = metafunc.config.getoption("--platform", default=None) or PLATFORMS
-        metafunc.parametrize("platform", platforms, scope="session")
+        asked = metafunc.config.getoption("--platform", default=None) or PLATFORMS
+        platforms = [NATIVE if platform == "native" else platform for platform in asked]
+        metafunc.parametrize("platform", dict.fromkeys(platforms), scope="session")
 
 
 @pytest.hookimpl(wrapper=True)

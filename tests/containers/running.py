@@ -158,3 +158,10 @@ def kill(*containers: RunningContainer) -> None:
     names = [container.name for container in containers]
     docker_command("kill", *names)
     docker_command("wait", *names)
+
+
+def start_again(*containers: RunningContainer) -> None:
+    """Several at the same moment, after a kill or a stop; returns when all are ready."""
+    docker_command("start", *(container.name for container in containers))
+    for container in containers:
+        container.wait_until_ready()
