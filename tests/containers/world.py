@@ -7,12 +7,14 @@ import secrets
 import tarfile
 import uuid
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import docker
 from docker.errors import APIError
+from testcontainers.core.exceptions import ContainerStartException
 from testcontainers.core.network import Network
 
 import release_data
@@ -202,15 +204,16 @@ class World:
     # --- the end
 
     def close(self, *, show_logs: bool) -> None:
-        """Remove all of it, whatever state it is in."""
-        for container in self.containers:
-            if show_logs:
-                print(f"--- {', '.join(container.aliases)} {container.name}\n{_log(container)}")
-            container.stop()
-        for name in self.volumes:
-            self._engine.volumes.get(name).remove()
-        self.network.remove()
-        self._engine.close()
+        """Remove all of it, whatever state it is in: what can't be removed doesn't keep the rest."""
+        with ExitStack() as last_first:
+            last_first.callback(self._engine.close)
+            last_first.callback(self.network.remove)
+            for name in self.volumes:
+                last_first.callback(self._engine.volumes.get(name).remove)
+            for container in self.containers:
+                last_first.callback(container.stop)
+                if show_logs:
+                    print(f"--- {', '.join(container.aliases)} {container.name}\n{_log(container)}")
 
     def _qdrants(self, storages: dict[str, str], *, cluster: bool) -> list[Qdrant]:
         """Nodes by their names, on these volumes."""
@@ -283,5 +286,5 @@ def _of_the_service(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 def _log(container: RunningContainer) -> str:
     try:
         return container.log
-    except (AssertionError, APIError) as error:
+    except (ContainerStartException, APIError) as error:
         return f"(no log: {error})"
