@@ -33,7 +33,7 @@ import pytest
 
 from containers.architecture import architecture
 from containers.leftovers import remove_leftovers
-from containers.report import FIGURE, IMAGES, PLATFORM, Figures, lines, outcomes
+from containers.report import FIGURE, IMAGES, PLATFORM, Figures, lines, outcomes, shown
 from containers.world import World
 from engine import NATIVE, PLATFORMS, engine_answers
 from outcome import failed
@@ -111,7 +111,7 @@ def world(platform: str, request: pytest.FixtureRequest) -> Iterator[World]:
 def figures(request: pytest.FixtureRequest) -> Figures:
     """Notes a measured value for the run's summary."""
 
-    def note(name: str, value: float, unit: str = "") -> None:
-        request.node.user_properties.append((FIGURE, f"{name}: {value:,.4g} {unit}".rstrip()))
+    def note(name: str, value: float | str, unit: str = "") -> None:
+        request.node.user_properties.append((FIGURE, f"{name}: {shown(value)} {unit}".rstrip()))
 
     return note

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import ClassVar
 
 from docker.types import Ulimit
@@ -53,4 +54,6 @@ class Qdrant(RunningContainer):
 
     def client(self) -> AsyncQdrantClient:
         """Of the node itself, past the service; for one start of the node."""
-        return AsyncQdrantClient(url=self.url, api_key=self.key, timeout=60, check_compatibility=False)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")  # on loopback
+            return AsyncQdrantClient(url=self.url, api_key=self.key, timeout=60, check_compatibility=False)

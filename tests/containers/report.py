@@ -19,7 +19,14 @@ PLATFORM, IMAGES, FIGURE = "platform", "images", "figure"
 class Figures(Protocol):
     """`figures("searches, p95", 12.3, "ms")`: a line of the run's summary."""
 
-    def __call__(self, name: str, value: float, unit: str = "") -> None: ...
+    def __call__(self, name: str, value: float | str, unit: str = "") -> None: ...
+
+
+def shown(value: float | str) -> str:
+    """Words as they are, numbers with four digits where they have as many."""
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ async def one_round(
 async def test_kill_9_of_service_and_qdrant_loses_nothing_acknowledged(world: World, figures: Figures) -> None:
     rounds = ROUNDS if world.on.service.native else max(1, ROUNDS // EMULATED_SHARE)
     print(f"CHAOS_SEED={SEED} CHAOS_ROUNDS={ROUNDS}: {rounds} rounds on {world.on}")
-    figures("seed", SEED)
+    figures("seed", str(SEED))
     dice = random.Random(SEED)
     deployment = await asyncio.to_thread(Deployment, world)
     load = Load(deployment.service.url, Ledger(), deployment.service.headers)
