@@ -99,8 +99,10 @@ def test_request_ids_come_back_and_stand_in_the_log(server: MemoryServer) -> Non
 def test_metrics_count_by_route_and_tell_the_size_of_the_store(server: MemoryServer) -> None:
     with server.client() as client:
         client.get("/api/memories/" + "0" * 64)
+        client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "ping"})
         text = client.get("/metrics").text
     assert 'http_request_duration_seconds_count{method="GET",route="/api/memories/{content_hash}",status="404"}' in text
+    assert 'http_request_duration_seconds_count{method="POST",route="/mcp",status="200"}' in text
     assert "0" * 64 not in text
     for name in [
         "storage_operation_duration_seconds_bucket",

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import structlog
-from starlette.routing import Route
+from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from mcp_memory.config import Settings
@@ -23,6 +23,14 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("mcp_memory.http")
 
 
+class _LabelledRoute(Route):
+    """Names itself in the scope, as FastAPI's own routes do: metrics are labelled by it."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        match, child = super().matches(scope)
+        return match, {**child, "route": self}
+
+
 class McpEndpoint:
     """Builds the MCP application in a thread, runs its lifespan, and passes requests on to it."""
 
@@ -31,7 +39,7 @@ class McpEndpoint:
         self._app: asyncio.Future[McpApp] | None = None
 
     def routes(self) -> list[Route]:
-        return [Route(path, endpoint=self, include_in_schema=False) for path in ("/mcp", "/mcp/")]
+        return [_LabelledRoute(path, endpoint=self, include_in_schema=False) for path in ("/mcp", "/mcp/")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._app is not None  # noqa: S101  (the lifespan set it before the first request)
