@@ -7,6 +7,7 @@ BIN := .venv/bin
 SOURCES := app scripts tests benchmarks docker
 PYTEST_ARGS ?=
 SOAK_SECONDS ?= 60
+CHAOS_ROUNDS ?= 50
 
 .PHONY: help
 help: ## List the targets
@@ -122,6 +123,21 @@ test-images: setup images ## Test every image on every platform that runs here
 	TEST_IMAGE=mcp-memory:dev TEST_TORCH_IMAGE=mcp-memory:dev-torch TEST_PROXY_IMAGE=mcp-memory-proxy:dev \
 	  $(BIN)/python -m pytest tests/images tests/compose $(PYTEST_ARGS)
 
+CONTAINERS := $(BIN)/python -m pytest --require-containers tests/containers
+
+.PHONY: test-containers
+test-containers: setup ## Test the service beside a real Qdrant in containers, on both architectures (needs Qdrant's image)
+	$(BAKE) --load image-all proxy-all
+	TEST_IMAGE=mcp-memory:dev TEST_PROXY_IMAGE=mcp-memory-proxy:dev $(CONTAINERS) $(PYTEST_ARGS)
+
+.PHONY: test-containers-native
+test-containers-native: setup image ## The same for this machine's architecture alone
+	TEST_IMAGE=mcp-memory:local TEST_PROXY_IMAGE=mcp-memory-proxy:local $(CONTAINERS) --platform native $(PYTEST_ARGS)
+
+.PHONY: chaos
+chaos: setup image ## Kill the service and Qdrant together CHAOS_ROUNDS (50) times and check what is left (CHAOS_SEED replays)
+	CHAOS_ROUNDS=$(CHAOS_ROUNDS) TEST_IMAGE=mcp-memory:local $(CONTAINERS)/test_chaos.py --platform native -s $(PYTEST_ARGS)
+
 # Tools that read files of this repository, in an environment of their own.
 .uv/checks/.synced: pyproject.toml uv.lock
 	uv=$$($(PYTHON) scripts/development/get_uv.py .uv) && \
@@ -174,4 +190,4 @@ test-chart-cluster: setup chart-tools ## Test the chart on the cluster of KUBECO
 	$(BIN)/python -m pytest tests/chart/cluster $(PYTEST_ARGS)
 
 .PHONY: ci
-ci: lint lint-workflows lint-images test test-chart test-images ## Everything, on both architectures
+ci: lint lint-workflows lint-images test test-chart test-images test-containers ## Everything, on both architectures

@@ -9,6 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from outcome import FAILED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """For fixtures that show logs of what failed."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
+
 
 @pytest.fixture
 def anyio_backend() -> str:

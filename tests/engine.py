@@ -52,8 +52,8 @@ def engine_answers() -> bool:
 
 
 @cache
-def why_not(image: str, on: str) -> str | None:
-    """Why this image can't be run on this platform, in words; None where it can."""
+def why_not(image: str, on: str, *, get: str = "`make images` builds it") -> str | None:
+    """Why this image can't be run on this platform, in words; None where it can. `get` says how to have the image."""
     created = subprocess.run(
         ["docker", "create", "--pull", "never", "--platform", on, image],
         capture_output=True,
@@ -62,7 +62,7 @@ def why_not(image: str, on: str) -> str | None:
         timeout=120,
     )
     if created.returncode != 0:
-        return f"the image {image} is not there for {on}: `make images` builds it ({created.stderr.strip()[-120:]})"
+        return f"the image {image} is not there for {on}: {get} ({created.stderr.strip()[-120:]})"
     docker("rm", "--volumes", created.stdout.strip())
     started = subprocess.run(
         ["docker", "run", "--rm", "--pull", "never", "--platform", on, "--entrypoint", "/usr/bin/true", image],
@@ -105,8 +105,13 @@ class Image:
         return 60.0 if self.native else 180.0
 
     @property
+    def emulated_cpu(self) -> dict[str, str]:
+        """The variable that QEMU reads; none where nothing is emulated."""
+        return {} if self.native else {"QEMU_CPU": EMULATED_CPU}
+
+    @property
     def emulation(self) -> list[str]:
-        return [] if self.native else ["--env", f"QEMU_CPU={EMULATED_CPU}"]
+        return [part for name, value in self.emulated_cpu.items() for part in ("--env", f"{name}={value}")]
 
     def config(self) -> dict[str, Any]:
         """The image's own configuration, of this platform."""

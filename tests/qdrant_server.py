@@ -17,14 +17,17 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 import pytest
 
 IMAGE = "qdrant/qdrant:v1.19.0"
+UNPRIVILEGED_IMAGE = f"{IMAGE}-unprivileged"
+"""What installations run: compose, the chart."""
 NO_SERVER = (
     "needs a Qdrant server >= 1.19: set QDRANT_TEST_URL to one that runs, or QDRANT_BIN to a qdrant binary, "
     f"or pull the image {IMAGE}"
@@ -256,23 +259,38 @@ def cluster(folder: Path, nodes: int = 3) -> Iterator[list[QdrantServer]]:
             server.stop()
 
 
-def wait_for_peers(servers: list[QdrantServer]) -> None:
+class Node(Protocol):
+    """A node of a cluster, as a process or in a container."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def running(self) -> bool: ...
+
+    @property
+    def log(self) -> object:
+        """What it printed, or where that stands."""
+
+
+def wait_for_peers(servers: Sequence[Node], *, api_key: str | None = None) -> None:
     """Until every running node counts every node and knows a leader."""
+    headers = {"api-key": api_key} if api_key else {}
     deadline = time.monotonic() + START_SECONDS
     for server in servers:
         if not server.running:
             continue
         while True:
             with contextlib.suppress(httpx.TransportError):
-                status = httpx.get(f"{server.url}/cluster", timeout=2.0).json()["result"]
+                status = httpx.get(f"{server.url}/cluster", timeout=2.0, headers=headers).json()["result"]
                 if len(status["peers"]) == len(servers) and status["raft_info"]["leader"]:
                     break
             if time.monotonic() > deadline:
-                raise RuntimeError(f"the node on port {server.http_port} did not join the cluster: see {server.log}")
+                raise RuntimeError(f"the node at {server.url} did not join the cluster: {server.log}")
             time.sleep(0.1)
 
 
-def wait_for_replicas(server: QdrantServer, collection: str, *, api_key: str | None = None) -> None:
+def wait_for_replicas(server: Node, collection: str, *, api_key: str | None = None) -> None:
     """Until every replica of the collection is Active, as this node sees it."""
     headers = {"api-key": api_key} if api_key else {}
     deadline = time.monotonic() + START_SECONDS
@@ -284,4 +302,4 @@ def wait_for_replicas(server: QdrantServer, collection: str, *, api_key: str | N
             if replicas and not found["shard_transfers"] and all(one["state"] == "Active" for one in replicas):
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"the replicas of {collection} did not all become Active: see {server.log}")
+    raise RuntimeError(f"the replicas of {collection} did not all become Active: {server.log}")

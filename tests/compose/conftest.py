@@ -10,10 +10,10 @@ import pytest
 from project import Project, Start
 
 from engine import NOT_ASKED, docker, required
+from outcome import failed
+from qdrant_server import UNPRIVILEGED_IMAGE
 
 HERE = Path(__file__).parent
-QDRANT_IMAGE = "qdrant/qdrant:v1.19.0-unprivileged"
-OUTCOME = pytest.StashKey[pytest.CollectReport | pytest.TestReport]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,19 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=NOT_ASKED))
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report = yield
-    if report.when == "call":
-        item.stash[OUTCOME] = report
-    return report
-
-
 @pytest.fixture(scope="session")
 def qdrant_image() -> str:
-    if not docker("image", "ls", "--quiet", QDRANT_IMAGE, check=False).strip():
-        pytest.skip(f"the image {QDRANT_IMAGE} is not there: docker pull {QDRANT_IMAGE}")
-    return QDRANT_IMAGE
+    if not docker("image", "ls", "--quiet", UNPRIVILEGED_IMAGE, check=False).strip():
+        pytest.skip(f"the image {UNPRIVILEGED_IMAGE} is not there: docker pull {UNPRIVILEGED_IMAGE}")
+    return UNPRIVILEGED_IMAGE
 
 
 @pytest.fixture(scope="session")
@@ -59,8 +51,7 @@ def start(request: pytest.FixtureRequest) -> Iterator[Start]:
         return projects[-1]
 
     yield make
-    report = request.node.stash.get(OUTCOME, None)
     for project in projects:
-        if report is not None and report.failed:
+        if failed(request):
             print(f"--- {project.name}\n{project.logs()}")
         project.remove()

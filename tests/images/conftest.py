@@ -10,17 +10,9 @@ import pytest
 
 from engine import NOT_ASKED, PLATFORMS, Engine, Image, required, why_not
 from filesystem import FileSystem
+from outcome import failed
 
 HERE = Path(__file__).parent
-OUTCOME = pytest.StashKey[pytest.CollectReport | pytest.TestReport]()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report = yield
-    if report.when == "call":
-        item.stash[OUTCOME] = report
-    return report
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -63,8 +55,7 @@ def torch_engine(torch_image: Image, request: pytest.FixtureRequest) -> Iterator
 def _engine(image: Image, request: pytest.FixtureRequest) -> Iterator[Engine]:
     engine = Engine(image)
     yield engine
-    report = request.node.stash.get(OUTCOME, None)
-    engine.close(show_logs=report is not None and report.failed)
+    engine.close(show_logs=failed(request))
 
 
 @pytest.fixture(scope="session")

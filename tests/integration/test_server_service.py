@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,13 +19,12 @@ from mcp_memory.storage.qdrant_server.dropping import drop_collection
 from mcp_memory.storage.qdrant_server.options import ServerOptions
 from qdrant_backends import alias, server_url
 from qdrant_server import own_server
+from service_answers import OPEN, error_of, until
 from storage_samples import MODEL
 
 pytestmark = pytest.mark.slow
 OPEN_SECONDS = 6
 DOWN = Fault(reset_before=True)
-OPEN = re.compile(r"Circuit breaker OPEN - Qdrant unavailable\. Retry after \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
-PATIENCE = 60.0
 
 
 @contextmanager
@@ -81,20 +79,8 @@ def client(service: MemoryServer, proxy: FaultProxy) -> Iterator[httpx.Client]:
     proxy.restart_counting()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in a minute"
-        time.sleep(0.05)
-
-
 def always(fault: Fault) -> Callable[[int, str, str], Fault]:
     return lambda _number, _method, _path: fault
-
-
-def error_of(answer: httpx.Response) -> tuple[int, str, str]:
-    error = answer.json()["error"]
-    return answer.status_code, error["code"], error["message"]
 
 
 def test_the_breaker_opens_with_the_guides_words_and_closes_when_the_server_is_back(

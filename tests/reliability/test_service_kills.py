@@ -16,14 +16,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
-import httpx
 import psutil
 import pytest
 
 from integration.memory_server import MemoryServer, memory_server
-from reliability.ledger import Ledger, Stored
+from reliability.checks import check_all, settle
+from reliability.ledger import Ledger
 from reliability.writers import Load, Writer
 
 KILLS = int(os.environ.get("MCP_TEST_KILLS", "200"))
@@ -100,52 +99,6 @@ class Target:
         self._running.close()
 
 
-async def everything(client: httpx.AsyncClient) -> list[dict[str, Any]]:
-    """All memories, by the listing's cursor; its total agrees with the pages, with the hashes and with the statistics."""
-    found: list[dict[str, Any]] = []
-    cursor: dict[str, str] = {}
-    while True:
-        page = (await client.get("/api/memories", params={"page_size": 100, **cursor})).raise_for_status().json()
-        found += page["memories"]
-        if page["next_cursor"] is None:
-            break
-        cursor = {"cursor": page["next_cursor"]}
-    assert page["total"] == len(found)
-    stats = (await client.get("/api/storage/stats")).raise_for_status().json()
-    assert stats["vectors_count"] == len(found)
-    hashes = (await client.get("/api/memories/hashes", params={"limit": 5000})).raise_for_status().json()["hashes"]
-    assert sorted(hashes) == sorted(memory["content_hash"] for memory in found)
-    return found
-
-
-async def settle(client: httpx.AsyncClient, ledger: Ledger) -> None:
-    """Look at what became of requests that weren't answered."""
-    for text in ledger.uncertain:
-        answer = await client.get(f"/api/memories/{ledger.hash_of(text)}")
-        assert answer.status_code in {200, 404}, answer.text
-        ledger.observe(text, Stored.of(answer.json()) if answer.status_code == 200 else None)
-
-
-async def check_vectors(client: httpx.AsyncClient, texts: list[str]) -> None:
-    """Each text is its own nearest neighbour: the vector that is stored is the text's."""
-
-    async def check(text: str) -> None:
-        query = {"query": text, "mode": "semantic", "n_results": 1}
-        (hit,) = (await client.post("/api/search", json=query)).raise_for_status().json()["results"]
-        assert hit["memory"]["content"] == text
-        assert hit["similarity_score"] > 0.999, (text, hit["similarity_score"])
-
-    for start in range(0, len(texts), WRITERS):
-        await asyncio.gather(*(check(text) for text in texts[start : start + WRITERS]))
-
-
-async def check_all(url: str, ledger: Ledger, dice: random.Random, *, samples: int | None) -> None:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
-        ledger.compare(await everything(client))
-        texts = sorted(ledger.stored)
-        await check_vectors(client, texts if samples is None else dice.sample(texts, min(samples, len(texts))))
-
-
 async def one_round(target: Target, load: Load, writers: list[Writer], victim: Victim, dice: random.Random) -> None:
     """Writers at work, a kill in the middle, and the service serving again; the ledger settled."""
     load.expect(dice.randint(1, 60))
@@ -169,8 +122,7 @@ async def one_round(target: Target, load: Load, writers: list[Writer], victim: V
     if not survives:
         await asyncio.to_thread(target.start_again, gone)
         load.url = target.server.url
-    async with httpx.AsyncClient(base_url=load.url, timeout=60) as client:
-        await settle(client, load.ledger)
+    await settle(load)
 
 
 async def test_kill_9_loses_nothing_acknowledged_and_brings_nothing_back() -> None:
@@ -188,8 +140,8 @@ async def test_kill_9_loses_nothing_acknowledged_and_brings_nothing_back() -> No
             await one_round(target, load, writers, victim, dice)
             counts[victim] += 1
             if number % FULL_CHECK_EVERY == 0:
-                await check_all(load.url, ledger, dice, samples=20)
-        await check_all(load.url, ledger, dice, samples=None)
+                await check_all(load, dice, samples=20)
+        await check_all(load, dice, samples=None)
     finally:
         await asyncio.to_thread(target.stop)
         print(

@@ -27,6 +27,7 @@ class Load:
 
     url: str
     ledger: Ledger
+    headers: dict[str, str] = field(default_factory=dict)
     kills: int = 0
     """Those that have begun."""
     killing: bool = False
@@ -37,6 +38,10 @@ class Load:
     goal: int = 0
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when `goal` writes have been acknowledged."""
+
+    def client(self) -> httpx.AsyncClient:
+        """For the service as it is now: it may have another address after its next start."""
+        return httpx.AsyncClient(base_url=self.url, headers=self.headers, timeout=60)
 
     def expect(self, writes: int) -> None:
         """Have `reached` set behind so many more acknowledged writes."""
@@ -67,7 +72,7 @@ class Writer:
         With `until_kill_seen` it stops of itself after an operation that was begun and acknowledged behind the kill.
         """
         kills = self.load.kills
-        async with httpx.AsyncClient(base_url=self.load.url, timeout=60) as client:
+        async with self.load.client() as client:
             while not stop.is_set():
                 after_kill = self.load.kills > kills and not self.load.killing
                 try:
