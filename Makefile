@@ -8,6 +8,8 @@ SOURCES := app scripts tests benchmarks docker
 PYTEST_ARGS ?=
 SOAK_SECONDS ?= 60
 CHAOS_ROUNDS ?= 50
+MUTANTS_SECONDS ?= 3600
+MUTANTS ?=
 
 .PHONY: help
 help: ## List the targets
@@ -50,8 +52,8 @@ coverage: setup ## Run the whole test suite and print what of app/ ran; fail bel
 	touch $@
 
 .PHONY: mutants
-mutants: .uv/mutants/.synced ## Change domain, migration and breaker in small ways; list what no unit test noticed
-	nice -n 10 .uv/mutants/bin/python scripts/development/mutants.py .mutants .uv/mutants/bin/mutmut
+mutants: .uv/mutants/.synced ## Change domain, migration and breaker in small ways; list what no unit test noticed (MUTANTS: patterns)
+	nice -n 10 .uv/mutants/bin/python scripts/development/mutants.py .mutants .uv/mutants/bin/mutmut $(MUTANTS_SECONDS) $(MUTANTS)
 
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Change the code in small ways, run the unit tests on each change, and print the changes that no test noticed.
 
-usage: mutants.py FOLDER MUTMUT [PATTERN ...]
+usage: mutants.py FOLDER MUTMUT SECONDS [PATTERN ...]
 
 FOLDER is made anew: the package as `src/mcp_memory`, which is where mutmut expects one, with tests and settings beside it. MUTMUT
-is the program. PATTERN: names of mutants to run (`mcp_memory.domain.tags*`); without any, all of MUTATED.
+is the program. After SECONDS it is ended, and what it found so far is printed; with 0 seconds, what is in FOLDER from a run
+before. PATTERN: names of mutants to run (`mcp_memory.domain.tags*`); without any, all of MUTATED.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -103,17 +105,30 @@ def report(folder: Path, program: str) -> None:
     print(f"| **all** | {' | '.join(str(total[outcome]) for outcome in ORDER)} |")
 
 
-def main(folder: Path, program: str, *patterns: str) -> None:
-    prepare(folder)
-    run = [program, "run", "--max-children", str(os.cpu_count() or 1), *patterns]
+def run(folder: Path, program: str, seconds: float, patterns: list[str]) -> None:
+    """Until it has ended, or the time is over."""
+    command = [program, "run", "--max-children", str(os.cpu_count() or 1), *patterns]
     with (folder / "mutmut.log").open("wb") as log:
-        ended = subprocess.run(run, cwd=folder, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-    if ended != 0:
-        sys.exit(f"mutmut ended with {ended}; what it says: {folder / 'mutmut.log'}")
+        mutmut = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        ended = mutmut.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(mutmut.pid, signal.SIGKILL)  # with the tests that it runs
+        mutmut.wait()
+        print(f"The time of {seconds:.0f} s is over: some mutants were not run.\n")
+    else:
+        if ended != 0:
+            sys.exit(f"mutmut ended with {ended}; what it says: {folder / 'mutmut.log'}")
+
+
+def main(folder: Path, program: str, seconds: float, *patterns: str) -> None:
+    if seconds:
+        prepare(folder)
+        run(folder, program, seconds, list(patterns))
     report(folder, program)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 4:
         sys.exit(__doc__)
-    main(Path(sys.argv[1]).resolve(), str(Path(sys.argv[2]).resolve()), *sys.argv[3:])
+    main(Path(sys.argv[1]).resolve(), str(Path(sys.argv[2]).resolve()), float(sys.argv[3]), *sys.argv[4:])
