@@ -195,3 +195,32 @@ def test_a_vector_is_finite_float32_of_the_right_size() -> None:
     for bad in ([math.nan, 1.0], [math.inf, 0.0], [1e39, 0.0], [0.0, 0.0]):
         with pytest.raises(InvalidInputError), np.errstate(over="ignore"):
             checks.check_vector(bad, 2)
+
+
+def test_a_query_is_stripped_and_nothing_is_no_query() -> None:
+    assert checks.check_query("  tea \n") == "tea"
+    assert checks.check_query(None) is None
+    assert checks.check_query(" \t") is None
+    assert checks.check_query(f" {'x' * checks.MAX_QUERY_LENGTH} ") == "x" * checks.MAX_QUERY_LENGTH
+
+
+@pytest.mark.parametrize("query", ["x" * (checks.MAX_QUERY_LENGTH + 1), 5, "\ud83d"])
+def test_a_query_that_is_too_long_or_no_text_is_refused(query: object) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        checks.check_query(query)  # type: ignore[arg-type]
+    assert caught.value.field == "query"
+
+
+@pytest.mark.parametrize("threshold", [0, 0.0, 0.5, 1, 1.0])
+def test_a_threshold_within_the_scale_is_a_float(threshold: float) -> None:
+    checked = checks.check_threshold(threshold)
+    assert checked == threshold
+    assert isinstance(checked, float)
+
+
+@pytest.mark.parametrize("threshold", [-0.001, 1.001, True, "0.5", math.nan])
+def test_a_threshold_off_the_scale_is_refused_by_name(threshold: object) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        checks.check_threshold(threshold)  # type: ignore[arg-type]
+    assert caught.value.field == "similarity_threshold"
+    assert checks.check_threshold(None) is None
