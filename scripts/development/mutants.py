@@ -91,18 +91,22 @@ def change(folder: Path, program: str, mutant: str) -> str:
     return "\n".join(line for line in shown.splitlines() if re.match(r"[-+](?![-+]{2} )", line))
 
 
-def report(folder: Path, program: str) -> None:
-    """Survivors first, then counts by module as Markdown."""
-    found = list(outcomes(folder))
-    for _, mutant, outcome in found:
-        if outcome == SURVIVED:
-            print(f"{mutant}\n{change(folder, program, mutant)}\n")
-    counts = Counter((module, outcome) for module, _, outcome in found)
-    print(f"| module | {' | '.join(ORDER)} |\n|{'---|' * (1 + len(ORDER))}")
-    for module in dict.fromkeys(module for module, _, _ in found):
-        print(f"| {module} | {' | '.join(str(counts[module, outcome]) for outcome in ORDER)} |")
-    total = Counter(outcome for _, _, outcome in found)
-    print(f"| **all** | {' | '.join(str(total[outcome]) for outcome in ORDER)} |")
+def survivors(folder: Path, program: str) -> str:
+    """What no test noticed, with the lines that were changed."""
+    found = [mutant for _, mutant, outcome in outcomes(folder) if outcome == SURVIVED]
+    return "\n".join(f"{mutant}\n{change(folder, program, mutant)}\n" for mutant in found)
+
+
+def counts(folder: Path) -> str:
+    """By module, as Markdown."""
+    found = Counter((module, outcome) for module, _, outcome in outcomes(folder))
+    head = [f"| module | {' | '.join(ORDER)} |", f"|{'---|' * (1 + len(ORDER))}"]
+    rows = [
+        f"| {module} | {' | '.join(str(found[module, outcome]) for outcome in ORDER)} |"
+        for module in dict.fromkeys(module for module, _ in found)
+    ]
+    total = [sum(number for (_, one), number in found.items() if one == outcome) for outcome in ORDER]
+    return "\n".join([*head, *rows, f"| **all** | {' | '.join(map(str, total))} |"])
 
 
 def run(folder: Path, program: str, seconds: float, patterns: list[str]) -> None:
@@ -125,7 +129,8 @@ def main(folder: Path, program: str, seconds: float, *patterns: str) -> None:
     if seconds:
         prepare(folder)
         run(folder, program, seconds, list(patterns))
-    report(folder, program)
+    print(counts(folder), end="\n\n", flush=True)
+    print(survivors(folder, program))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from mcp_memory.domain.memory import (
     Memory,
     content_hash,
     iso,
+    next_revision,
     normalise_for_matching,
     parse_content_hash,
     similarity_score,
@@ -69,3 +70,11 @@ def test_errors_carry_what_an_answer_needs() -> None:
     changed = errors.ModelChangedError(old_model="a", new_model="b", old_dimensions=1, new_dimensions=2)
     assert (changed.old_model, changed.new_model, changed.old_dimensions, changed.new_dimensions) == ("a", "b", 1, 2)
     assert changed.message.startswith("Embedding model changed: a → b\nVector dimensions: 1 → 2\n")
+
+
+def test_revisions_grow_even_where_the_clock_steps_back() -> None:
+    assert next_revision(0.0) == 1
+    assert next_revision(2.5) == 2_500_000
+    assert next_revision(2.5, previous=1_000) == 2_500_000
+    assert next_revision(2.5, previous=2_500_000) == 2_500_001
+    assert next_revision(1.0, previous=2_500_000) == 2_500_001
