@@ -8,6 +8,8 @@ SOURCES := app scripts tests benchmarks docker
 PYTEST_ARGS ?=
 SOAK_SECONDS ?= 60
 CHAOS_ROUNDS ?= 50
+MUTANTS_SECONDS ?= 3600
+MUTANTS ?=
 
 .PHONY: help
 help: ## List the targets
@@ -36,6 +38,23 @@ test-fast: setup ## Run the tests that take less than ten seconds each
 test-large: setup ## Run the tests with large data: 200,000 memories migrated within 512 MB
 	$(BIN)/python -m pytest tests/large -o timeout=1800 $(PYTEST_ARGS)
 
+.PHONY: coverage
+coverage: setup ## Run the whole test suite and print what of app/ ran; fail below 90 % of the lines
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not timed" $(PYTEST_ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage json --quiet -o .coverage.json
+	$(BIN)/python scripts/development/coverage_figures.py .coverage.json 90
+
+.uv/mutants/.synced: pyproject.toml uv.lock
+	uv=$$($(PYTHON) scripts/development/get_uv.py .uv) && UV_PROJECT_ENVIRONMENT=.uv/mutants \
+	  "$$uv" sync --frozen --quiet --no-default-groups --group mutants --no-install-project
+	touch $@
+
+.PHONY: mutants
+mutants: .uv/mutants/.synced ## Change domain, migration and breaker in small ways; list what no unit test noticed (MUTANTS: patterns)
+	nice -n 10 .uv/mutants/bin/python scripts/development/mutants.py .mutants .uv/mutants/bin/mutmut $(MUTANTS_SECONDS) $(MUTANTS)
+
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports
 	$(BIN)/ruff check $(SOURCES)
@@ -58,7 +77,7 @@ soak: setup ## Run the service under mixed load for SOAK_SECONDS (60) and fail o
 
 .PHONY: clean
 clean: ## Remove what make made
-	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage*
+	rm -rf .venv .uv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis htmlcov .coverage* .mutants
 
 # Images. BUILD_CA_FILE: certificates that builds trust too, for machines behind a proxy that inspects HTTPS.
 export BUILD_CA_FILE ?= $(or $(SSL_CERT_FILE),docker/no-ca.pem)

@@ -1,4 +1,4 @@
-"""Real texts with their vectors, kept in the user's cache: embedding 100,000 of them takes a quarter of an hour, once.
+"""Real texts with their vectors, kept in a cache: embedding 100,000 of them takes a quarter of an hour, once.
 
 usage: python -m benchmarks.embedded_corpus N
 """
@@ -54,15 +54,15 @@ class EmbeddedCorpus:
             yield EmbeddedMemory(memory, vector)
 
 
-async def load(count: int, *, threads: int | None = None) -> EmbeddedCorpus:
-    """`count` texts with vectors, from the cache as far as they are in it."""
+async def load(count: int, *, threads: int | None = None, cache: Path | None = None) -> EmbeddedCorpus:
+    """`count` texts with vectors, from the cache (the user's, where no folder is given) as far as they are in it."""
     provider = await asyncio.to_thread(
         build_provider, EmbeddingOptions(model="all-MiniLM-L6-v2", provider="onnx", threads=threads)
     )
     embedder = WindowedEmbedder(provider)
     try:
         identity = embedder.identity
-        texts_file = await asyncio.to_thread(_texts, count)
+        texts_file = await asyncio.to_thread(_texts, count, cache or _users_cache())
         with texts_file.open(encoding="utf-8") as lines:
             texts = [json.loads(line) for line in islice(lines, count)]
         rows_file = texts_file.with_name(f"{texts_file.stem}-{identity.fingerprint[:8]}.f32")
@@ -89,9 +89,12 @@ async def _embed(embedder: Embedder, texts: list[dict[str, Any]], rows_file: Pat
     print(file=sys.stderr)
 
 
-def _texts(count: int) -> Path:
+def _users_cache() -> Path:
+    return Path(platformdirs.user_cache_dir("mcp-memory", appauthor=False)) / "benchmarks"
+
+
+def _texts(count: int, folder: Path) -> Path:
     """A cached file with at least so many texts; the first run finds them on this machine."""
-    folder = Path(platformdirs.user_cache_dir("mcp-memory", appauthor=False)) / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
     larger = sorted(
         (int(path.stem.removeprefix("texts-")), path)

@@ -164,6 +164,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(tmp_path: Path) -> None
         assert httpx.get(f"{server.url}/api/memories/{stored}", timeout=60).status_code == 200
 
 
+@pytest.mark.timed
 async def test_sigterm_under_load_finishes_what_was_begun(tmp_path: Path) -> None:
     with memory_server(tmp_path) as server:
         acknowledged: list[str] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -18,10 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mcp_memory.embedding.options import EmbeddingOptions
-from mcp_memory.embedding.select import build_embedder
 from mcp_memory.migration.checkpoint import Checkpoint
 from mcp_memory.owner.lock import FileLock, Holder
+from model_vectors import vectors_of
 from original_databases import Generation, OriginalRow, build, insert, open_original, original_hash
 
 ROOT = Path(__file__).parents[2]
@@ -42,16 +40,7 @@ def texts() -> list[str]:
 
 @pytest.fixture(scope="session")
 def vectors(texts: list[str]) -> np.ndarray:
-    """Of the model that the service uses, as the original's databases hold them."""
-
-    async def embed() -> np.ndarray:
-        embedder = build_embedder(EmbeddingOptions())
-        try:
-            return await embedder.embed_documents(texts)
-        finally:
-            await embedder.close()
-
-    return asyncio.run(embed())
+    return vectors_of(texts)
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from mcp_memory.domain.errors import (
     StorageUnavailableError,
 )
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, content_hash
-from mcp_memory.domain.query import EVERYTHING, FacetField, MemoryFilter, SearchQuery
-from mcp_memory.storage.base import BaseStorage, Version
+from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter, SearchQuery
+from mcp_memory.storage.base import BaseStorage, UpsertMode, Version
 from mcp_memory.storage.breaker import BreakerOptions, BreakerState, GuardedStorage
 from reference_storage import ReferenceStorage
 
@@ -63,6 +63,8 @@ WRITES: dict[str, Callable[[BaseStorage], Awaitable[object]]] = {
     "optimize": lambda storage: storage.optimize(),
 }
 OPERATIONS = READS | WRITES
+GROWING = {"delete_matching", "tags", "facet", "optimize"}
+"""Work that takes longer the more there is: it has no time-out here."""
 
 
 class Failing:
@@ -106,14 +108,14 @@ class Failing:
 class Bench:
     """A guarded failing storage with a clock."""
 
-    def __init__(self, timeout: float | None = None) -> None:
+    def __init__(self, options: BreakerOptions | None = None) -> None:
         self.now = 0.0
         self.wall = 1_737_023_640.0  # 2025-01-16T10:34:00Z
         self.changes: list[tuple[str, BreakerState]] = []
         self.inner = Failing()
         self.storage = GuardedStorage(
             self.inner,  # type: ignore[arg-type]
-            BreakerOptions(timeout=timeout),
+            options,
             listener=lambda name, state: self.changes.append((name, state)),
             monotonic=lambda: self.now,
             wall=lambda: self.wall + self.now,
@@ -279,13 +281,93 @@ async def test_calls_under_way_when_it_opens_neither_close_it_nor_prolong_it(ben
 
 
 async def test_a_storage_that_is_too_slow_opens_it() -> None:
-    bench = Bench(timeout=0.01)
+    bench = Bench(BreakerOptions(timeout=0.01))
     bench.inner.gate = asyncio.Event()
     for _ in range(5):
         with pytest.raises(StorageUnavailableError, match=r"didn't answer within 0\.01 seconds"):
             await bench.storage.search(SearchQuery())
     with pytest.raises(CircuitOpenError):
         await bench.storage.search(SearchQuery())
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS.keys() - GROWING))
+async def test_every_operation_has_the_time_out(operation: str) -> None:
+    bench = Bench(BreakerOptions(timeout=0.01))
+    bench.inner.gate = asyncio.Event()
+    with pytest.raises(StorageUnavailableError, match=r"didn't answer within 0\.01 seconds"):
+        await OPERATIONS[operation](bench.storage)
+
+
+@pytest.mark.parametrize("operation", sorted(GROWING))
+async def test_work_that_grows_with_the_collection_may_take_its_time(operation: str) -> None:
+    bench = Bench(BreakerOptions(timeout=0.01))
+    bench.inner.gate = asyncio.Event()
+    working = asyncio.ensure_future(OPERATIONS[operation](bench.storage))
+    await asyncio.wait([working], timeout=0.1)
+    assert not working.done()
+    bench.inner.gate.set()
+    await working
+
+
+async def test_options_say_how_many_failures_open_it_and_for_how_long() -> None:
+    bench = Bench(BreakerOptions(failures=2, seconds=7))
+    await bench.fail("count", DOWN, 2)
+    assert bench.changes == [("reads", BreakerState.OPEN)]
+    with pytest.raises(CircuitOpenError) as refused:
+        await bench.storage.count(EVERYTHING)
+    assert refused.value.retry_after == 7
+
+
+class Heard:
+    """Notes what it is asked, in place of a storage."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[object, ...], dict[str, object]]] = []
+
+    def __getattr__(self, name: str) -> object:
+        async def call(*args: object, **kwargs: object) -> None:
+            self.calls.append((name, args, kwargs))
+
+        return call
+
+    async def iterate(self, *args: object, **kwargs: object) -> AsyncIterator[list[EmbeddedMemory]]:
+        self.calls.append(("iterate", args, kwargs))
+        yield [memory()]
+
+    async def versions(self, **kwargs: object) -> AsyncIterator[list[Version]]:
+        self.calls.append(("versions", (), kwargs))
+        yield []
+
+
+async def test_what_an_operation_is_given_reaches_the_storage() -> None:
+    heard = Heard()
+    storage = GuardedStorage(heard)  # type: ignore[arg-type]
+    one, where, cursor = memory(), MemoryFilter(tags=("a",)), Cursor(1.0, HASH)
+    await storage.upsert([one], mode=UpsertMode.INSERT)
+    await storage.upsert([one])
+    await storage.page(where, limit=3, cursor=cursor, offset=4)
+    await storage.page(where, limit=3)
+    async for _ in storage.iterate(where, batch_size=5, after_id=HASH):
+        pass
+    async for _ in storage.iterate():
+        pass
+    async for _ in storage.versions():
+        pass
+    assert heard.calls == [
+        ("upsert", ([one],), {"mode": UpsertMode.INSERT}),
+        ("upsert", ([one],), {"mode": UpsertMode.REPLACE}),
+        ("page", (where,), {"limit": 3, "cursor": cursor, "offset": 4}),
+        ("page", (where,), {"limit": 3, "cursor": None, "offset": 0}),
+        ("iterate", (where,), {"batch_size": 5, "after_id": HASH}),
+        ("iterate", (EVERYTHING,), {"batch_size": 256, "after_id": None}),
+        ("versions", (), {"batch_size": 1_000}),
+    ]
+
+
+async def test_health_of_a_storage_that_was_never_seen_well_is_unknown(bench: Bench) -> None:
+    await bench.fail("count", DOWN)
+    health = await bench.storage.health()
+    assert (health.healthy, health.backend, health.collections, health.vector_dimensions) == (False, "unknown", 0, 0)
 
 
 async def test_a_reader_that_stops_early_lets_go_of_the_storages_iterator(bench: Bench) -> None:

@@ -166,8 +166,10 @@ def test_a_limit_is_a_whole_number_from_1_to_100(limit: object) -> None:
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, math.nan, math.inf, "0.5", True])
 def test_a_threshold_is_a_number_from_0_to_1(threshold: float) -> None:
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError) as caught:
         checks.check_threshold(threshold)
+    assert caught.value.field == "similarity_threshold"
+    assert checks.check_threshold(None) is None
 
 
 @pytest.mark.parametrize("query", ["nul\0", "\udc00", "x" * 8_193, 5])
@@ -183,9 +185,21 @@ def test_a_time_is_utc_seconds(seconds: object) -> None:
         checks.check_time(seconds, "created_at")
 
 
-def test_milliseconds_are_recognised_as_such() -> None:
-    with pytest.raises(InvalidInputError, match="divide it by 1000"):
+def test_milliseconds_are_recognised_as_such_and_other_mistakes_are_not() -> None:
+    with pytest.raises(InvalidInputError, match=r"\. It looks like milliseconds: divide it by 1000\.$"):
         checks.check_time(1_709_634_600_000, "created_at")
+    for mistake in (-1, checks.LATEST_TIME * 1_001, "now"):
+        with pytest.raises(InvalidInputError) as caught:
+            checks.check_time(mistake, "created_at")
+        assert caught.value.message.endswith(f"got {mistake!r}."), caught.value.message
+
+
+def test_limits_themselves_are_within_them() -> None:
+    assert [checks.check_limit(limit) for limit in (1, 2, 100)] == [1, 2, 100]
+    assert [checks.check_time(seconds, "created_at") for seconds in (0, checks.LATEST_TIME)] == [
+        0.0,
+        checks.LATEST_TIME,
+    ]
 
 
 def test_a_vector_is_finite_float32_of_the_right_size() -> None:
@@ -195,3 +209,17 @@ def test_a_vector_is_finite_float32_of_the_right_size() -> None:
     for bad in ([math.nan, 1.0], [math.inf, 0.0], [1e39, 0.0], [0.0, 0.0]):
         with pytest.raises(InvalidInputError), np.errstate(over="ignore"):
             checks.check_vector(bad, 2)
+
+
+def test_a_query_is_stripped_and_nothing_is_no_query() -> None:
+    assert checks.check_query("  tea \n") == "tea"
+    assert checks.check_query(None) is None
+    assert checks.check_query(" \t") is None
+    assert checks.check_query(f" {'x' * checks.MAX_QUERY_LENGTH} ") == "x" * checks.MAX_QUERY_LENGTH
+
+
+@pytest.mark.parametrize("threshold", [0, 0.0, 0.5, 1, 1.0])
+def test_a_threshold_within_the_scale_is_a_float(threshold: float) -> None:
+    checked = checks.check_threshold(threshold)
+    assert checked == threshold
+    assert isinstance(checked, float)

@@ -78,6 +78,7 @@ def bounds(start: str | None, end: str | None) -> TimeRange:
         ("monday", "2026-11-16", "2026-11-17"),
         ("on Thursday", "2026-11-19", "2026-11-20"),
         ("tuesday last week", "2026-11-10", "2026-11-11"),
+        ("tuesday this week", "2026-11-17", "2026-11-18"),
         ("this weekend", "2026-11-21", "2026-11-23"),
         ("last weekend", "2026-11-14", "2026-11-16"),
         ("Q1", "2026-01-01", "2026-04-01"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_memory.domain.memory import EmbeddedMemory, Memory
-from mcp_memory.migration.progress import PrintedProgress, about, duration
-from mcp_memory.migration.validation import differences
+from mcp_memory.migration.progress import PrintedProgress, about, duration, percent, whole_percent
+from mcp_memory.migration.validation import cosine, cosines, differences, validate
 from original_databases import unit_vector
+from reference_storage import ReferenceStorage
 
 MEMORY = Memory(
     content="text",
@@ -103,3 +105,47 @@ def test_estimates_are_told_in_words(seconds: float, words: str) -> None:
 
 def test_averages_below_ten_milliseconds_keep_a_digit() -> None:
     assert [duration(value) for value in (26.4, 9.96, 1.25, 0.2)] == ["26ms", "10.0ms", "1.2ms", "0.20ms"]
+
+
+def test_shares_have_digits_where_they_are_not_whole() -> None:
+    assert [whole_percent(done, 3) for done in (0, 1, 3)] == ["0%", "33.33%", "100%"]
+    assert [percent(done, 3) for done in (0, 1, 3)] == ["0.0%", "33.3%", "100.0%"]
+    assert (whole_percent(0, 0), percent(0, 0)) == ("100%", "100.0%")
+
+
+def test_many_pairs_are_compared_as_each_is_alone() -> None:
+    vectors = [unit_vector(seed, 16) for seed in range(5)]
+    zero = np.zeros(16, np.float32)
+    pairs = [(one, np.float32(3) * one + other) for one, other in pairwise(vectors)] + [(vectors[0], zero)]
+    assert list(cosines(pairs)) == pytest.approx([cosine(one, other) for one, other in pairs], abs=1e-6)
+    assert list(cosines(pairs))[-1] == 0.0
+    mixed = [*pairs, (vectors[0], unit_vector(1, 8))]
+    assert list(cosines(mixed)) == pytest.approx([cosine(one, other) for one, other in mixed], abs=1e-6)
+    assert list(cosines([])) == []
+
+
+@pytest.mark.anyio
+async def test_validation_tells_of_each_memory_what_its_target_has_otherwise() -> None:
+    storage = ReferenceStorage(16)
+    items = [
+        EmbeddedMemory(
+            replace(MEMORY, content=f"text {number}", content_hash=f"{number}" * 64), unit_vector(number, 16)
+        )
+        for number in range(5)
+    ]
+    stored = [
+        items[0],
+        EmbeddedMemory(replace(items[2].memory, tags=("c",)), items[2].vector),
+        items[3],
+        EmbeddedMemory(items[4].memory, unit_vector(99, 16)),
+    ]
+    await storage.initialize()
+    await storage.upsert(stored)
+
+    found = await validate(storage, items)
+
+    assert [(failure.content_hash[0], failure.field) for failure in found] == [
+        ("1", "memory"),
+        ("2", "tags"),
+        ("4", "embedding"),
+    ]
