@@ -39,9 +39,7 @@ from engine import NATIVE, PLATFORMS, engine_answers
 from outcome import failed
 
 HERE = Path(__file__).parent
-ALONE = (
-    "needs --platform and --require-containers, which only `pytest tests/containers` has: run `make test-containers`"
-)
+TEST_SECONDS, EMULATED_TEST_SECONDS = 600, 1800
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -74,9 +72,13 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every report knows its platform; what names no time-out of its own has one for starts of containers."""
     for item in items:
         if item.path.is_relative_to(HERE) and isinstance(item, pytest.Function) and hasattr(item, "callspec"):
-            item.user_properties.append((PLATFORM, item.callspec.params.get("platform", "")))
+            platform = item.callspec.params.get("platform", "")
+            item.user_properties.append((PLATFORM, platform))
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(TEST_SECONDS if platform == NATIVE else EMULATED_TEST_SECONDS))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -34,8 +34,9 @@ EMULATED_SHARE = 5
 """Under emulation, one round for so many of these."""
 WRITERS = 8
 ALIAS = "memories"
+PATIENCE = 300.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(300 + 60 * ROUNDS)]
+pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(1800 + 60 * ROUNDS)]
 
 
 class Victims(StrEnum):
@@ -54,7 +55,7 @@ class Deployment:
         self._world = world
         self.qdrant = world.qdrant()
         settings = {} if world.on.service.native else world.embedding_endpoint().settings()
-        self.service = world.service(self.qdrant, MCP_BREAKER_SECONDS="1", MCP_QDRANT_TIMEOUT="5", **settings)
+        self.service = world.service(self.qdrant, MCP_BREAKER_SECONDS="1", **settings)
 
     def of(self, victims: Victims) -> list[RunningContainer]:
         match victims:
@@ -69,7 +70,7 @@ class Deployment:
         """All at the same moment; returns when the service answers from its storage."""
         start_again(*self.of(victims))
         with self.service.client() as http:
-            until(lambda: http.get("/api/memories").status_code == 200)
+            until(lambda: http.get("/api/memories").status_code == 200, seconds=PATIENCE)
 
     def keep(self, folder: Path) -> Path:
         """What lies in the volumes, as it is now."""

@@ -22,7 +22,7 @@ from containers.world import World
 from reliability.writers import WORDS
 from service_answers import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.anyio, pytest.mark.timeout(1800)]
 
 ASSISTANTS = 4
 CLIENTS = 200
@@ -47,7 +47,7 @@ async def test_mcp_s_own_sdk_works_over_two_replicas_behind_the_proxy_and_over_o
             http.get("/api/memories")
         return all(served(replica, "/api/memories") for replica in replicas)
 
-    await asyncio.to_thread(until, both_serve)
+    await asyncio.to_thread(until, both_serve, seconds=300)
 
     async def assist(number: int) -> None:
         async with (

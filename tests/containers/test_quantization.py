@@ -112,7 +112,7 @@ def test_binary_quantization_finds_the_nearest_in_a_fraction_of_the_memory(
 ) -> None:
     native = world.on.service.native
     library = Library.of(corpus, VECTORS if native else VECTORS_EMULATED)
-    figures("vectors of real texts", len(library.contents))
+    figures("vectors of real texts", len(library.contents) / 1_000, "thousand")
     sources = world.volume_with(library.database(tmp_path / "library.db"))
     qdrant = world.qdrant()
     settings = {} if native else world.embedding_endpoint().settings()

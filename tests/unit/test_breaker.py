@@ -380,6 +380,23 @@ async def test_a_reader_that_stops_early_lets_go_of_the_storages_iterator(bench:
     assert bench.changes == []
 
 
+async def test_a_reader_that_stops_early_has_the_storage_finish_at_once() -> None:
+    finished: list[str] = []
+
+    class Reading(Heard):
+        async def iterate(self, *args: object, **kwargs: object) -> AsyncIterator[list[EmbeddedMemory]]:
+            try:
+                yield [memory()]
+                yield [memory("b")]
+            finally:
+                finished.append("iterate")
+
+    batches = GuardedStorage(Reading()).iterate()  # type: ignore[arg-type]
+    assert len(await anext(batches)) == 1
+    await batches.aclose()  # type: ignore[attr-defined]
+    assert finished == ["iterate"]
+
+
 async def test_an_open_breaker_answers_health_without_asking_the_storage(bench: Bench) -> None:
     assert (await bench.storage.health()).healthy
     await bench.fail("count", DOWN)
