@@ -384,7 +384,7 @@ async def test_a_reader_that_stops_early_has_the_storage_finish_at_once() -> Non
     finished: list[str] = []
 
     class Reading(Heard):
-        async def iterate(self, *args: object, **kwargs: object) -> AsyncIterator[list[EmbeddedMemory]]:
+        async def iterate(self, *_args: object, **_kwargs: object) -> AsyncIterator[list[EmbeddedMemory]]:
             try:
                 yield [memory()]
                 yield [memory("b")]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -153,15 +153,18 @@ class GuardedStorage(BaseStorage):
     async def iterate(
         self, where: MemoryFilter = EVERYTHING, *, batch_size: int = 256, after_id: str | None = None
     ) -> AsyncIterator[list[EmbeddedMemory]]:
-        async for batch in self._batches(self.inner.iterate(where, batch_size=batch_size, after_id=after_id)):
-            yield batch
+        batches = self.inner.iterate(where, batch_size=batch_size, after_id=after_id)
+        async with aclosing(self._batches(batches)) as guarded_batches:
+            async for batch in guarded_batches:
+                yield batch
 
     async def versions(self, *, batch_size: int = 1_000) -> AsyncIterator[list[Version]]:
-        async for batch in self._batches(self.inner.versions(batch_size=batch_size)):
-            yield batch
+        async with aclosing(self._batches(self.inner.versions(batch_size=batch_size))) as batches:
+            async for batch in batches:
+                yield batch
 
-    async def _batches(self, batches: AsyncIterator[list[T]]) -> AsyncIterator[list[T]]:
-        """Each batch asked for like a read of its own."""
+    async def _batches(self, batches: AsyncIterator[list[T]]) -> AsyncGenerator[list[T], None]:
+        """Each batch asked for like a read of its own. Who stops early closes it, and with it the storage's own iterator."""
         try:
             while True:
                 async with self._read(self._options.timeout):
