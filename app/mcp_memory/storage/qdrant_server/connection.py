@@ -7,13 +7,14 @@ import logging
 import math
 import ssl
 import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
 import tenacity
 
-from mcp_memory.domain.errors import ConfigurationError, StorageUnavailableError
+from mcp_memory.domain.errors import ConfigurationError, StorageBusyError, StorageUnavailableError
 from mcp_memory.storage.qdrant_server.failures import WriteUnfinishedError, passing, to_error
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ IDLE_SECONDS: Final = 4.0
 PLAIN: Final = {"Accept-Encoding": "identity"}
 """A compressed answer comes in pieces, and so does one of more than 32 KB; on a connection that is reused, each waits 40 ms for
 the acknowledgement that our kernel delays. A search took 50 ms compressed, 5 ms plain (docs/decisions/qdrant-server.md)."""
+CONCURRENT: Final = 32
+"""Requests under way at once, each on a connection that is kept. More would share the same server and our one event loop, and
+each would look slower than Qdrant is: with 200 clients at once, reads of one memory ended in time-outs of 10 s."""
 _RETRY_FIRST: Final = 0.05
 _RETRY_LONGEST: Final = 0.5
 
@@ -44,6 +48,7 @@ class Connection:
         self._options = options
         self._clients: list[AsyncQdrantClient] = []
         self._current = 0
+        self._slots = asyncio.Semaphore(CONCURRENT)
 
     def open(self) -> None:
         """Make the clients; nothing is sent. Raises ConfigurationError for an address or a CA file that can't be used."""
@@ -65,7 +70,8 @@ class Connection:
     ) -> T:
         """The request's answer; sent again, to the next node, where that may help, until the deadline.
 
-        Raises StorageUnavailableError after `seconds`, and what `failures.to_error` makes of a refusal.
+        Raises StorageUnavailableError after `seconds`, StorageBusyError where it had no turn in as long, and what
+        `failures.to_error` makes of a refusal.
         """
         if not self._clients:
             raise StorageUnavailableError("The storage is closed.")
@@ -78,7 +84,7 @@ class Connection:
             reraise=True,
         )
         try:
-            async with asyncio.timeout(limit):
+            async with self._slot(limit, what), asyncio.timeout(limit):
                 async for attempt in retrying:
                     with attempt:
                         return await request(self._clients[self._current])
@@ -90,6 +96,22 @@ class Connection:
         except _driver_errors() as error:
             raise to_error(error, what, self._options) from error
         raise AssertionError("tenacity ends with an answer or an error")
+
+    @asynccontextmanager
+    async def _slot(self, limit: float, what: str) -> AsyncIterator[None]:
+        """A turn. What waits for it waits for us, not for Qdrant: its time is another, and no failure of the server's."""
+        try:
+            async with asyncio.timeout(limit):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise StorageBusyError(
+                f"Too many requests to Qdrant at {self._options.where} wait: no turn within {limit:g} s for {what}. "
+                "Try again in a moment."
+            ) from None
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     async def write(
         self,
@@ -158,7 +180,9 @@ def _client(url: str, options: ServerOptions) -> AsyncQdrantClient:
             timeout=math.ceil(options.timeout),
             check_compatibility=False,  # done by `versions`, with a message that says what to do
             headers={} if options.prefer_grpc else PLAIN,
-            limits=httpx.Limits(max_connections=100, max_keepalive_connections=32, keepalive_expiry=IDLE_SECONDS),
+            limits=httpx.Limits(
+                max_connections=100, max_keepalive_connections=CONCURRENT, keepalive_expiry=IDLE_SECONDS
+            ),
             **extra,
         )
 
