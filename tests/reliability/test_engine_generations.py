@@ -108,7 +108,8 @@ async def test_a_graph_is_built_and_taken_over_under_writes(tmp_path: Path, tran
         await writer.check()
     assert (await storage.stats()).details["index"] == "hnsw"
     stats = await storage.stats()
-    assert stats.indexed_vectors_count == stats.vectors_count
+    # What the writers stored after the graph was built waits beside it, scanned flat.
+    assert COUNT <= stats.indexed_vectors_count <= stats.vectors_count
     assert await recall(storage) >= 0.97
 
     generation = manifest.read(path).generation
