@@ -13,7 +13,8 @@ from embedders import HashEmbedder
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, content_hash
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.domain.query import SearchMode, SearchQuery
-from mcp_memory.migration.model_change import ModelChange, ModelChangeOptions, ModelChangeReport
+from mcp_memory.migration.model_change import ModelChange, ModelChangeReport
+from mcp_memory.migration.model_change_plan import ModelChangeOptions
 from mcp_memory.storage.base import BaseStorage
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions

@@ -147,8 +147,10 @@ async def _build(settings: Settings) -> Container:
 
 
 def breaker_options(settings: Settings) -> BreakerOptions:
-    """A request to a Qdrant server has a deadline of its own; an operation is a few of them, one after another."""
-    timeout = REQUESTS_AN_OPERATION * settings.qdrant_timeout if settings.qdrant_urls else None
+    """A request to a Qdrant server has a deadline of its own, and its turn another as long; an operation is a few of them, one
+    after another. Waiting for turns is overload, which the connection names: this time-out must not come before it, as it counts
+    against Qdrant."""
+    timeout = REQUESTS_AN_OPERATION * 2 * settings.qdrant_timeout if settings.qdrant_urls else None
     return BreakerOptions(failures=settings.breaker_failures, seconds=settings.breaker_seconds, timeout=timeout)
 
 

@@ -114,13 +114,8 @@ async def one_round(
     stop = asyncio.Event()
     tasks = [asyncio.create_task(writer.run(stop, until_kill_seen=False)) for writer in writers]
     try:
-        reached = asyncio.create_task(load.reached.wait())
-        await asyncio.wait([reached, *tasks], timeout=120, return_when=asyncio.FIRST_COMPLETED)
-        reached.cancel()
-        await asyncio.sleep(dice.uniform(0, 0.05))  # into whatever is going on then
-        load.kills, load.killing = load.kills + 1, True
-        await asyncio.to_thread(kill, *deployment.of(victims))
-        load.killing = False
+        doomed = deployment.of(victims)
+        await load.kill_in_the_middle(lambda: kill(*doomed), tasks, after=dice.uniform(0, 0.05), patience=120)
         stop.set()  # a writer that is refused at once, thousands of times, would leave thousands of open questions
         await asyncio.wait_for(asyncio.gather(*tasks), 120)
         await asyncio.to_thread(deployment.start_again, victims)

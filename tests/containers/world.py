@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import docker
 from docker.errors import APIError
@@ -145,16 +145,9 @@ class World:
         container.start()
         return container
 
-    def memory(
-        self,
-        *command: str,
-        qdrant: tuple[Qdrant, ...] = (),
-        data: str | None = None,
-        mounts: Mapping[str | Path, str] | None = None,
-        **settings: str,
-    ) -> Finished:
+    def memory(self, *command: str, **how: Any) -> Finished:
         """As `begin`, to the command's end."""
-        return self.finish(self.begin(*command, qdrant=qdrant, data=data, mounts=mounts, **settings))
+        return self.finish(self.begin(*command, **how))
 
     def finish(self, container: RunningContainer) -> Finished:
         """Wait until it has ended by itself."""

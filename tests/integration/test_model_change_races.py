@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from mcp_memory.domain.errors import ModelChangedError, StorageError
 from mcp_memory.domain.memory import Memory, MemoryChanges, content_hash
 from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
+from mcp_memory.migration.model_change import FEW
 from mcp_memory.storage.base import BaseStorage
 from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
 from mcp_memory.storage.qdrant_server.lifecycle import create_collection
@@ -181,6 +183,29 @@ async def test_a_running_service_of_the_old_model_answers_until_the_swap_and_the
             await succession.roll_back(backup, keep_as=f"{succession.name}_backup_new_20260101T000000Z")
         assert [hit.memory.content_hash for hit in await service.search(query)] == first
         assert await service.count(EVERYTHING) == 20
+
+
+async def test_a_service_that_writes_faster_than_texts_are_embedded_does_not_put_off_the_swap(
+    store: Store, tmp_path: Path
+) -> None:
+    written: list[str] = []
+    async with opened(store.storage(OLD.identity)) as service:
+
+        class Outpaced(type(NEW)):  # type: ignore[misc]
+            """While a round embeds its one batch, the service stores too many for the next one to be the last."""
+
+            async def embed_documents(self, given: Any) -> Any:
+                assert len(written) < 100 * FEW, "the rounds before the swap have no end"
+                more = [f"written meanwhile {len(written) + number}" for number in range(FEW + 1)]
+                with suppress(ModelChangedError):  # the swap is over
+                    await service.upsert([embedded(OLD, text) for text in more])
+                    written.extend(more)
+                return await super().embed_documents(given)
+
+        report = await change(store, tmp_path / "c.json", embedder=Outpaced("new-model", 40), batch_size=1_000)
+    assert report.memories == 20 + len(written)
+    after = {memory.content for memory, _ in (await content(store, NEW.identity)).values()}
+    assert after == {*TEXTS, *written}
 
 
 async def test_a_running_service_of_the_new_model_finds_the_new_collection(store: Store, tmp_path: Path) -> None:

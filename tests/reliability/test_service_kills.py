@@ -107,13 +107,7 @@ async def one_round(target: Target, load: Load, writers: list[Writer], victim: V
     survives = victim in {Victim.WORKER, Victim.ENGINE}
     tasks = [asyncio.create_task(writer.run(stop, until_kill_seen=survives)) for writer in writers]
     try:
-        reached = asyncio.create_task(load.reached.wait())
-        await asyncio.wait([reached, *tasks], timeout=60, return_when=asyncio.FIRST_COMPLETED)
-        reached.cancel()
-        await asyncio.sleep(dice.uniform(0, 0.03))  # into whatever is going on then
-        load.kills, load.killing = load.kills + 1, True
-        gone = await asyncio.to_thread(target.kill, victim)
-        load.killing = False
+        gone = await load.kill_in_the_middle(lambda: target.kill(victim), tasks, after=dice.uniform(0, 0.03))
         await asyncio.wait_for(asyncio.gather(*tasks), 90)
     finally:
         for task in tasks:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from reliability.ledger import Ledger, Stored
+
+T = TypeVar("T")
 
 _WORDS = (
     "harbour lantern quarterly invoice kernel violin glacier budget pasta orchard satellite deadline umbrella engine recipe "
@@ -47,6 +50,22 @@ class Load:
         """Have `reached` set behind so many more acknowledged writes."""
         self.goal = self.acknowledged + writes
         self.reached.clear()
+
+    async def kill_in_the_middle(
+        self, kill: Callable[[], T], tasks: Sequence[asyncio.Task[None]], *, after: float, patience: float = 60
+    ) -> T:
+        """What `kill` returns: called in a thread `after` seconds behind the goal, into whatever `tasks` (the writers) do then.
+
+        At the latest after `patience` seconds, or when a writer has ended, which is a failure that its task tells of.
+        """
+        reached = asyncio.create_task(self.reached.wait())
+        await asyncio.wait([reached, *tasks], timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        reached.cancel()
+        await asyncio.sleep(after)
+        self.kills, self.killing = self.kills + 1, True
+        answer = await asyncio.to_thread(kill)
+        self.killing = False
+        return answer
 
     def count_acknowledged(self) -> None:
         self.acknowledged += 1

@@ -24,7 +24,8 @@ from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.embedding.select import build_embedder, choose_provider
-from mcp_memory.migration.model_change import ModelChange, ModelChangeOptions, ModelChangeReport, check_old_model
+from mcp_memory.migration.model_change import ModelChange, ModelChangeReport
+from mcp_memory.migration.model_change_plan import ModelChangeOptions, check_old_model
 from mcp_memory.migration.plan import short_name
 from mcp_memory.migration.progress import about
 from mcp_memory.storage.base import BaseStorage

@@ -14,18 +14,17 @@ from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.migration.catch_up import CatchUp, Settling
-from mcp_memory.migration.checkpoint import Checkpoint, ModelChangeMark, Phase, SourceMark, TargetMark
+from mcp_memory.migration.checkpoint import ModelChangeMark, Phase
 from mcp_memory.migration.copied import Copied, write_copied
 from mcp_memory.migration.differences import differences
-from mcp_memory.migration.errors import MigrationFailedError, MigrationRefusedError
-from mcp_memory.migration.plan import short_name
+from mcp_memory.migration.errors import MigrationFailedError
+from mcp_memory.migration.model_change_plan import ModelChangeOptions, begin, opened
 from mcp_memory.migration.progress import Progress, Step, whole_percent
 from mcp_memory.migration.run import Run
 from mcp_memory.migration.validation import Failure
 from mcp_memory.storage.base import BaseStorage
 from mcp_memory.storage.succession import StoredCollection, Succession, SupportsConditionalWrites, backup_name
 
-KIND = "model change"
 FEW = 20
 """Differences from which the next round is left to the moment of taking over."""
 ROUNDS = 20
@@ -33,17 +32,6 @@ ROUNDS = 20
 PAUSE = 0.25
 
 Alone = Callable[[], AbstractAsyncContextManager[None]]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChangeOptions:
-    checkpoint: Path
-    old_model: str
-    batch_size: int = 50
-    resume: bool = False
-    keep_backup: bool = True
-    settle_seconds: float = 10.0
-    """How long a write may be under way to the old collection when the new one takes over: the clients' time-out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +73,7 @@ class ModelChange:
         Whatever ends it, exactly one collection answers, whole, and --resume goes on.
         """
         present = await self._succession.present()
-        checkpoint = await self._begin(present)
+        checkpoint = await begin(self._succession, present, self._embedder.identity, self._options)
         run = Run(checkpoint, self._options.checkpoint, self._progress, self._stopping)
         run.begin()
         try:
@@ -96,39 +84,6 @@ class ModelChange:
             raise
         self._progress.step(Step.DONE)
         return report
-
-    # Before
-
-    async def _begin(self, present: StoredCollection) -> Checkpoint:
-        source = SourceMark(self._succession.address, KIND, None)
-        model = self._embedder.identity
-        target = TargetMark(self._succession.address, model.name, model.fingerprint, model.dimensions)
-        if self._options.resume:
-            checkpoint = Checkpoint.load(self._options.checkpoint)
-            checkpoint.check(self._options.checkpoint, source, target)
-            if checkpoint.model_change is None:
-                raise MigrationRefusedError(f"The checkpoint {self._options.checkpoint} is not that of a model change.")
-            return checkpoint
-        check_old_model(present, self._options.old_model, self._succession.address)
-        if present.model.fingerprint == model.fingerprint:
-            raise MigrationRefusedError(
-                f"The memories of {self._succession.address} have been embedded by {model.name} already. Nothing to do."
-            )
-        for begun in await self._succession.unfinished():
-            if begun.model.fingerprint == model.fingerprint:
-                raise MigrationRefusedError(
-                    f"A change to {model.name} was begun before, and its collection {begun.name} is there.\n"
-                    "  --resume  goes on with it (with its --checkpoint)\n"
-                    f"  memory migrate prune {begun.name}  deletes it"
-                )
-        storage = self._succession.storage(present)
-        async with _opened(storage):
-            total = await storage.count(EVERYTHING)
-        checkpoint = Checkpoint.begin(source, target, total, reembed=True, merge=False)
-        checkpoint.model_change = ModelChangeMark(present.model.name, present.model.fingerprint, "")
-        return checkpoint
-
-    # The run
 
     async def _run(self, run: Run, present: StoredCollection) -> ModelChangeReport:
         mark = _mark(run)
@@ -152,7 +107,7 @@ class ModelChange:
             self._copied.unlink(missing_ok=True)
         answering = await self._succession.present()
         storage = self._succession.storage(answering)
-        async with _opened(storage):
+        async with opened(storage):
             memories = await storage.count(EVERYTHING)
         backup = mark.backup if self._options.keep_backup else None
         old = before.model if before is not None else ModelIdentity(mark.old_model, 0, mark.old_fingerprint)
@@ -279,7 +234,7 @@ class ModelChange:
         self, old: StoredCollection, new: StoredCollection
     ) -> AsyncIterator[tuple[BaseStorage, BaseStorage]]:
         one, other = self._succession.storage(old), self._succession.storage(new)
-        async with _opened(one), _opened(other):
+        async with opened(one), opened(other):
             yield one, other
 
     def _check_failures(self, run: Run) -> None:
@@ -291,28 +246,11 @@ class ModelChange:
             )
 
 
-def check_old_model(present: StoredCollection, named: str, address: str) -> None:
-    """Raises MigrationRefusedError where the stored memories are of another model than the one named."""
-    if short_name(named) != short_name(present.model.name):
-        raise MigrationRefusedError(
-            f"The memories of {address} were embedded by {present.model.name}, not by {named}: --old-model {present.model.name}"
-        )
-
-
 def _mark(run: Run) -> ModelChangeMark:
     mark = run.checkpoint.model_change
-    assert mark is not None  # noqa: S101 - `_begin` has made sure
+    assert mark is not None  # noqa: S101 - `begin` has made sure
     return mark
 
 
 def _first(failures: list[Failure], failed: list[str]) -> str:
     return str(failures[0]) if failures else failed[0]
-
-
-@asynccontextmanager
-async def _opened(storage: BaseStorage) -> AsyncIterator[None]:
-    try:
-        await storage.initialize()
-        yield
-    finally:
-        await storage.close()

@@ -74,7 +74,6 @@ class EngineClient:
                 response = await wire.ask(request, limit)
             except ConnectionLostError:
                 reason = await self._post_mortem(wire)
-                log.warning("%s; looking for another", reason)
                 continue
             except TimeoutError as error:
                 raise StorageUnavailableError(
@@ -222,7 +221,10 @@ class EngineClient:
         code = None
         if self._process is not None and self._process.pid == self._engine_pid:
             code = await self._reap()
-        return describe_end(self._engine_pid, code)
+        reason = describe_end(self._engine_pid, code)
+        # An engine that ended well was asked to, by whoever wants the folder alone: the next one serves the request.
+        log.log(logging.INFO if code == 0 else logging.WARNING, "%s; looking for another", reason)
+        return reason
 
     async def _reap(self) -> int | None:
         """The exit code of the engine that this client started, once it has ended; None where it goes on for others."""
