@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.domain.query import EVERYTHING, MemoryFilter
 from mcp_memory.migration.checkpoint import Checkpoint
+from mcp_memory.migration.copying import PIPELINED
 from mcp_memory.migration.errors import MigrationRefusedError, MigrationStoppedError
 from mcp_memory.migration.plan import Validation
 from mcp_memory.migration.target import Target
@@ -75,10 +77,12 @@ async def test_a_server_is_a_target_like_any_other(tmp_path: Path) -> None:
     try:
         with pytest.raises(MigrationStoppedError):
             await migrate(path, to, checkpoint, stopping=Stopping(4))
+        done = Checkpoint.load(checkpoint).migrated_count
+        assert 0 < done < 250
         to = Target("server", "Qdrant", QdrantServerStorage(options), MODEL)
         report = await migrate(path, to, checkpoint, resume=True)
         assert report.succeeded
-        assert (report.migrated, report.verified, report.this_run) == (250, 250, 130)
+        assert (report.migrated, report.verified, report.this_run) == (250, 250, 250 - done)
         there = await content(Target("server", "Qdrant", QdrantServerStorage(options), MODEL))
         assert {memory.content for memory, _ in there.values()} == {row.content for row in rows(250)}
     finally:
@@ -166,20 +170,43 @@ class Stopping:
 
 async def test_a_stopped_migration_goes_on_where_it_was(tmp_path: Path) -> None:
     path, checkpoint = source(tmp_path / "s.db"), tmp_path / "c.json"
-    # Asked for behind the third batch: the two that are under way by then are brought to their end.
-    with pytest.raises(MigrationStoppedError, match="Stopped after 100 of 250"):
+    with pytest.raises(MigrationStoppedError) as stopped:
         await migrate(path, sqlite_target(tmp_path / "t.db"), checkpoint, stopping=Stopping(3))
     half = Checkpoint.load(checkpoint)
-    assert (half.migrated_count, half.cursor, half.completed) == (100, 100, False)
-    assert half.last_successful_hash == original_hash(rows(100)[-1].content)
+    done = half.migrated_count
+    # Behind the third batch; what is under way by then is brought to its end.
+    assert 20 * 3 <= done <= 20 * (3 + PIPELINED - 1)
+    assert stopped.value.message.startswith(f"Stopped after {done} of 250 memories.")
+    assert (half.cursor, half.completed) == (done, False)
+    assert half.last_successful_hash == original_hash(rows(done)[-1].content)
+    assert len(await content(sqlite_target(tmp_path / "t.db"))) == done
     progress = Recorder()
 
     report = await migrate(path, sqlite_target(tmp_path / "t.db"), checkpoint, resume=True, progress=progress)
 
     assert progress.said[0] == "Resuming migration from SQLite to sqlite-vec"
-    assert (report.migrated, report.verified, report.this_run, report.succeeded) == (250, 250, 150, True)
+    assert (report.migrated, report.verified, report.this_run, report.succeeded) == (250, 250, 250 - done, True)
     await migrate(path, sqlite_target(tmp_path / "whole.db"), tmp_path / "other.json")
     assert await content(sqlite_target(tmp_path / "t.db")) == await content(sqlite_target(tmp_path / "whole.db"))
+
+
+async def test_a_stop_does_not_wait_for_texts_that_are_not_being_embedded_yet(tmp_path: Path) -> None:
+    class Slow(HashEmbedder):
+        async def embed_documents(self, texts: Sequence[str]) -> np.ndarray:
+            await asyncio.sleep(0.05)  # the model is what takes the time: batches wait for their turn
+            return await super().embed_documents(texts)
+
+    slow = Slow(MODEL.dimensions)
+    path, checkpoint = source(tmp_path / "s.db"), tmp_path / "c.json"
+    with pytest.raises(MigrationStoppedError):
+        await migrate(
+            path, sqlite_target(tmp_path / "t.db"), checkpoint, embedder=slow, reembed=True, stopping=Stopping(1)
+        )
+    stopped = Checkpoint.load(checkpoint)
+    assert len(slow.embedded) == stopped.migrated_count == stopped.cursor
+    assert stopped.migrated_count <= 20 * 3, "one is stored, one compared, one embedded; others haven't begun"
+    report = await migrate(path, sqlite_target(tmp_path / "t.db"), checkpoint, embedder=slow, reembed=True, resume=True)
+    assert (report.migrated, report.verified, len(slow.embedded)) == (250, 250, 250)
 
 
 async def test_resuming_a_complete_migration_changes_nothing(tmp_path: Path) -> None:
