@@ -1,8 +1,9 @@
 """All figures of docs/benchmarks.md that the service itself has, measured now.
 
-usage: python -m benchmarks [--memories N] [--only start|store|search]
+usage: python -m benchmarks [--memories N] [--texts M] [--only start|store|search] [--no-quantization]
 
-The first run embeds N texts of this machine (10,000: a minute or two) and keeps their vectors in the user's cache.
+The first run embeds N texts of this machine (10,000: a minute or two) and keeps their vectors in the user's cache; with --texts
+only M of them, and makes the rest variations of these.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ PARTS = ("start", "store", "search")
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--memories", type=int, default=10_000, help="size of the store that is searched (10,000)")
+    parser.add_argument("--texts", type=int, help="real texts at most; beyond them, variations of these with noise")
+    parser.add_argument("--no-quantization", action="store_true", help="search without binary quantization alone")
     parser.add_argument("--only", choices=PARTS, action="append", help="measure this part alone; may be repeated")
     arguments = parser.parse_args()
     parts = arguments.only or PARTS
@@ -34,7 +37,7 @@ def main() -> None:
         f"{len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores, "
         f"load before {load}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     )
-    corpus = None if parts == ["start"] else asyncio.run(embedded_corpus.load(count))
+    corpus = None if parts == ["start"] else asyncio.run(embedded_corpus.load(min(count, arguments.texts or count)))
     with tempfile.TemporaryDirectory(prefix="mcp-memory-bench-") as name:
         if "start" in parts:
             startup.measure(_folder(name, "start"))
@@ -42,7 +45,8 @@ def main() -> None:
             storing.measure(_folder(name, "store"), corpus.texts)
         if corpus is not None and "search" in parts:
             searching.measure(_folder(name, "plain"), corpus, count, quantized=False)
-            searching.measure(_folder(name, "quantized"), corpus, count, quantized=True)
+            if not arguments.no_quantization:
+                searching.measure(_folder(name, "quantized"), corpus, count, quantized=True)
 
 
 def _folder(parent: str, name: str) -> Path:

@@ -4,8 +4,8 @@ usage: QDRANT_BIN=qdrant python -m benchmarks.server_quantization N [--perturbed
                                                                   [--folder FOLDER] [--steps fill,switch,measure] [--no-graph]
 
 N real texts with their vectors (benchmarks.embedded_corpus). With --perturbed, M memories in all, those beyond the N real ones
-with a short text and a real vector each to which noise was added (cosine about 0.8 to the original). The last 300 real texts
-are queries and are not stored; truth is an exact scan of the server. Memory is the server's after a restart and 300 searches.
+variations of them. The last 300 real texts are queries and are not stored; truth is an exact scan of the server. Memory is the
+server's after a restart and 300 searches.
 
 A million memories are indexed for half an hour: with --folder the server's storage stays, and the steps can be run one by one; a
 fill that was cut off goes on. --no-graph scans flat: what quantization alone costs and saves.
@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qdrant_client import AsyncQdrantClient, models
 
-from benchmarks.embedded_corpus import EmbeddedCorpus, load
+from benchmarks.embedded_corpus import load
 from benchmarks.server_process import ServerProcess
-from mcp_memory.domain.memory import EmbeddedMemory, content_hash
+from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
 from mcp_memory.storage.qdrant_server import tuning
 from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
@@ -47,24 +47,6 @@ HEAD = (
     "| kind | oversampling | recall@10 | p50 ms | p95 ms | quantized MB | collection RAM MB | process anonymous MB | "
     "process mapped MB | disk MB | switched in s |\n|---|---|---|---|---|---|---|---|---|---|---|"
 )
-NOISE = 0.038
-"""Standard deviation a dimension: at 384 dimensions its length is 0.75, and the cosine to the original 0.8."""
-
-
-def memories(corpus: EmbeddedCorpus, real: int, total: int) -> Iterator[EmbeddedMemory]:
-    stored = []
-    for number, item in enumerate(corpus.memories()):
-        if number == real:
-            break
-        stored.append(item)
-        yield item
-    draw = np.random.default_rng(7)
-    for number in range(real, total):
-        source = stored[number % real]
-        noisy = source.vector + draw.normal(scale=NOISE, size=source.vector.size).astype(np.float32)
-        text = f"variation {number}"
-        memory = replace(source.memory, content=text, content_hash=content_hash(text))
-        yield EmbeddedMemory(memory, (noisy / np.linalg.norm(noisy)).astype(np.float32))
 
 
 async def fill(storage: QdrantServerStorage, items: Iterator[EmbeddedMemory]) -> tuple[int, float]:
@@ -181,7 +163,7 @@ async def main() -> None:
             options = ServerOptions((server.url,), corpus.identity, timeout=PATIENCE)
             kinds = chosen.kinds.split(",")
             if "fill" in steps:
-                items = memories(corpus, real, max(real, chosen.perturbed))
+                items = corpus.first(real).memories(chosen.perturbed)
                 await load_memories(server, of_kind(options, kinds[0]), items, graph=not chosen.no_graph)
             if "measure" in steps:
                 print(HEAD)
