@@ -8,10 +8,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,20 @@ async def one_by_one(port: int, requests: Iterable[Request]) -> Latencies:
             await connection.send(encoded)
             values.append(1000 * (time.perf_counter() - started))
     return Latencies(sorted(values))
+
+
+async def meanwhile(port: int, request: Request, work: Awaitable[T]) -> tuple[T, Latencies]:
+    """What `work` gives, and how long this request took while it was done, sent again every 5 ms."""
+    values = []
+    encoded = request.encode()
+    working = asyncio.ensure_future(work)
+    async with connected(port) as connection:
+        while not working.done():
+            started = time.perf_counter()
+            await connection.send(encoded, expected=frozenset({200, 404}))
+            values.append(1000 * (time.perf_counter() - started))
+            await asyncio.sleep(0.005)
+    return await working, Latencies(sorted(values))
 
 
 async def rate(

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.embedded_corpus import EmbeddedCorpus
-from benchmarks.http_load import Latencies, Request, connected, one_by_one, rate, search
+from benchmarks.http_load import Latencies, Request, connected, meanwhile, one_by_one, rate, search
 from benchmarks.server import MEGABYTE, Server, serving
 from benchmarks.table import Table
+from mcp_memory.domain.memory import content_hash
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 
@@ -21,6 +22,11 @@ CLIENTS = 8
 SECONDS = 8.0
 BATCH = 2_048
 RECALL_SAMPLES = 200
+LOADED = 4_000
+BULK = 250
+CHEAPEST = Request("GET", f"/api/memories/{content_hash('what is asked for again and again')}")
+"""Answered by 404: the way to the storage and back, and nothing else."""
+FREEZE = "<= 50 ms at most"
 
 
 def measure(folder: Path, corpus: EmbeddedCorpus, count: int, *, quantized: bool) -> None:
@@ -38,9 +44,12 @@ def measure(folder: Path, corpus: EmbeddedCorpus, count: int, *, quantized: bool
     variables.pop("MCP_QDRANT_GRAPH_THRESHOLD")
     with serving(folder, **variables) as server:
         started = time.perf_counter()
-        report = json.loads(server.memory("optimize", "--json").stdout)
+        optimise = asyncio.to_thread(server.memory, "optimize", "--json")
+        done, waits = asyncio.run(meanwhile(server.port, CHEAPEST, optimise))
+        report = json.loads(done.stdout)
         if report["changed"]:
             table.row("`memory optimize`", f"{time.perf_counter() - started:.0f} s", "", report["message"])
+            table.row("the cheapest request meanwhile", _longest(waits), FREEZE)
             _searches(server, table, ", optimised", queries, count, quantized=quantized, before=flat)
 
 
@@ -88,7 +97,36 @@ def _searches(
         held.by_process,
     )
     asyncio.run(_storing_here(server, table, state))
+    asyncio.run(_freezes(server, table, state))
     return hybrid
+
+
+async def _freezes(server: Server, table: Table, state: str) -> None:
+    """How long one memory's listing takes while many are stored, and while they are deleted."""
+
+    async def store() -> None:
+        async with connected(server.port) as connection:
+            for start in range(0, LOADED, BULK):
+                notes = [
+                    {"content": f"Note {number}{state}, one of many", "tags": ["many"]}
+                    for number in range(start, start + BULK)
+                ]
+                await connection.ask(Request("POST", "/api/memories/bulk", {"memories": notes}))
+
+    async def delete() -> None:
+        async with connected(server.port) as connection:
+            await connection.ask(Request("POST", "/api/memories/delete", {"tags": ["many"]}))
+
+    for what, work in (
+        (f"{LOADED:,} are stored, {BULK} a request", store),
+        (f"{LOADED:,} are deleted by their tag", delete),
+    ):
+        _, waits = await meanwhile(server.port, CHEAPEST, work())
+        table.row(f"the cheapest request while {what}{state}", _longest(waits), FREEZE)
+
+
+def _longest(waits: Latencies) -> str:
+    return f"{waits}, {waits.values[-1]:.1f} ms at most"
 
 
 def _variants() -> dict[str, Callable[[str], Request]]:
