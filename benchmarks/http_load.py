@@ -94,11 +94,15 @@ async def one_by_one(port: int, requests: Iterable[Request]) -> Latencies:
     return Latencies(sorted(values))
 
 
-async def meanwhile(port: int, request: Request, work: Awaitable[T]) -> tuple[T, Latencies]:
-    """What `work` gives, and how long this request took while it was done, sent again every 5 ms."""
+async def meanwhile(port: int, request: Request, work: Awaitable[T], *, skip: float = 0.0) -> tuple[T, Latencies]:
+    """What `work` gives, and how long this request took while it was done, sent again every 5 ms.
+
+    `skip`: seconds until the first; a command's own start takes the cores that the service is measured on.
+    """
     values = []
     encoded = request.encode()
     working = asyncio.ensure_future(work)
+    await asyncio.sleep(skip)
     async with connected(port) as connection:
         while not working.done():
             started = time.perf_counter()

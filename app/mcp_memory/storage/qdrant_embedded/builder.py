@@ -55,8 +55,9 @@ from mcp_memory.storage.qdrant_embedded.store import stored_model, vector_name
 
 log = logging.getLogger(__name__)
 
-BATCH = 256
-FLUSH_EVERY = 16
+BATCH = 64
+"""Memories read from the serving engine at a time: of 256 with their vectors, others waited 40 ms behind each request."""
+FLUSH_EVERY = 64
 """Batches between two flushes of the new shard: what isn't flushed makes the next one long."""
 FEW = 64
 ROUNDS = 20
