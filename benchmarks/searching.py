@@ -102,7 +102,7 @@ def _searches(
 
 
 async def _freezes(server: Server, table: Table, state: str) -> None:
-    """How long one memory's listing takes while many are stored, and while they are deleted."""
+    """How long the cheapest request takes while many memories are stored, and while they are deleted."""
 
     async def store() -> None:
         async with connected(server.port) as connection:

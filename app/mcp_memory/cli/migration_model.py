@@ -28,7 +28,7 @@ from mcp_memory.migration.model_change import ModelChange, ModelChangeReport
 from mcp_memory.migration.model_change_plan import ModelChangeOptions, check_old_model
 from mcp_memory.migration.plan import short_name
 from mcp_memory.migration.progress import about
-from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.base import BaseStorage, opened
 from mcp_memory.storage.succession import StoredCollection, backup_name, find_backup
 
 ROLLBACK = "scripts/migration/rollback_model_migration.py"
@@ -116,12 +116,9 @@ def _by_what(place: Place) -> str:
 
 async def _dry_run(storage: BaseStorage, embedder: Embedder, by_what: str) -> None:
     """How long it will take here: some of the stored texts are embedded, nothing is written."""
-    await storage.initialize()
-    try:
+    async with opened(storage):
         total = await storage.count(EVERYTHING)
         first: list[EmbeddedMemory] = await anext(aiter(storage.iterate(batch_size=SAMPLE)), [])
-    finally:
-        await storage.close()
     print(f"Found {total:,} memories with old model")
     texts = [item.memory.content for item in first]
     if texts:

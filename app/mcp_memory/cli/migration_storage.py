@@ -22,7 +22,7 @@ from mcp_memory.migration.migration import Migration
 from mcp_memory.migration.origin import StorageOrigin
 from mcp_memory.migration.plan import MigrationOptions, Validation, check_places
 from mcp_memory.migration.target import Target
-from mcp_memory.storage.base import UpsertMode
+from mcp_memory.storage.base import UpsertMode, opened
 
 WHY = "its memories are moved to another backend"
 
@@ -63,8 +63,7 @@ async def _run(wishes: StorageWishes, source: Place, target: Place, checkpoint: 
         await stack.enter_async_context(target.alone("a migration brings memories in"))
         model = stored or embedder.identity
         storage = source.storage(model)
-        stack.push_async_callback(storage.close)
-        await storage.initialize()
+        await stack.enter_async_context(opened(storage))
         origin = StorageOrigin(storage, source.address, source.engine, model)
         goal = Target(target.address, target.engine, target.storage(embedder.identity), embedder.identity)
         options = MigrationOptions(

@@ -18,11 +18,11 @@ from mcp_memory.migration.checkpoint import ModelChangeMark, Phase
 from mcp_memory.migration.copied import Copied, write_copied
 from mcp_memory.migration.differences import differences
 from mcp_memory.migration.errors import MigrationFailedError
-from mcp_memory.migration.model_change_plan import ModelChangeOptions, begin, opened
+from mcp_memory.migration.model_change_plan import ModelChangeOptions, begin
 from mcp_memory.migration.progress import Progress, Step, whole_percent
 from mcp_memory.migration.run import Run
 from mcp_memory.migration.validation import Failure
-from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.base import BaseStorage, opened
 from mcp_memory.storage.succession import StoredCollection, Succession, SupportsConditionalWrites, backup_name
 
 FEW = 20

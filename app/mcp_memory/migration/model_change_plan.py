@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.migration.checkpoint import Checkpoint, ModelChangeMark, SourceMark, TargetMark
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.migration.plan import short_name
-from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.base import opened
 from mcp_memory.storage.succession import StoredCollection, Succession
 
 KIND = "model change"
@@ -70,13 +68,3 @@ def check_old_model(present: StoredCollection, named: str, address: str) -> None
         raise MigrationRefusedError(
             f"The memories of {address} were embedded by {present.model.name}, not by {named}: --old-model {present.model.name}"
         )
-
-
-@asynccontextmanager
-async def opened(storage: BaseStorage) -> AsyncIterator[None]:
-    """The storage initialized; closed at the end, also where opening it failed half-way."""
-    try:
-        await storage.initialize()
-        yield
-    finally:
-        await storage.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -220,3 +221,13 @@ class SupportsBackup(Protocol):
 @runtime_checkable
 class LiveStorage(Quantizable, SupportsBackup, Protocol):
     """A backend that is quantized, backed up and restored while it serves: what wrappers of a storage pass on."""
+
+
+@asynccontextmanager
+async def opened(storage: BaseStorage) -> AsyncIterator[None]:
+    """The storage initialized; closed at the end, also where opening it failed half-way. Raises what `initialize` raises."""
+    try:
+        await storage.initialize()
+        yield
+    finally:
+        await storage.close()
