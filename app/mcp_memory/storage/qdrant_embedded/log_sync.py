@@ -1,4 +1,4 @@
-"""Making the write-ahead log of a shard durable: what a write waits for before it is acknowledged.
+"""Making the files of a shard durable: its write-ahead log, which a write waits for before it is acknowledged, or all of them.
 
 Loading a shard writes everything again that its log holds behind the last flush, so a synced log is as good as a flush. It is two
 or three files against some eighty: 0.4 to 0.6 ms against 15 to 26 ms for one memory on a busy machine. tests/reliability proves
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 LOG_FOLDER = "wal"
@@ -30,6 +31,15 @@ def sync_log(shard: Path) -> None:
             continue  # the log has just renamed a segment that it had prepared
         _sync(folder)  # it names a segment that the log has just begun
         return
+
+
+def sync_files(shard: Path) -> None:
+    """As `sync_log`, for every file: a flush behind it finds little left to wait for."""
+    for folder, _, names in os.walk(shard):
+        for name in names:
+            with suppress(FileNotFoundError):  # replaced, or renamed, by the engine
+                _sync(Path(folder, name))
+    sync_log(shard)
 
 
 def _sync(path: Path) -> None:

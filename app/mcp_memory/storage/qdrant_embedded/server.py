@@ -8,6 +8,7 @@ import selectors
 import signal
 import socket
 import time
+from contextlib import suppress
 
 from mcp_memory.domain.errors import MemoryServiceError, ModelChangedError, StorageBusyError, StorageError
 from mcp_memory.storage.qdrant_embedded.failures import to_failure
@@ -60,7 +61,7 @@ class EngineServer:
         self._lock = lock
         self._token = token
         self._opened = opened
-        self._scheduler = Scheduler(opened) if isinstance(opened, OpenStore) else None
+        self._scheduler = Scheduler(opened, self._wake) if isinstance(opened, OpenStore) else None
         self._rebuild = (
             Rebuild(opened, self._scheduler) if isinstance(opened, OpenStore) and self._scheduler is not None else None
         )
@@ -96,6 +97,10 @@ class EngineServer:
         """A successor serves the folder now; nothing of it may be touched any more."""
         return self._rebuild is not None and self._rebuild.handed_over
 
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):  # it is awake
+            self._wake_write.send(b"\0")
+
     def _on_sigterm(self, *_: object) -> None:
         self._stopping = True
 
@@ -111,7 +116,7 @@ class EngineServer:
     def _patience(self) -> float:
         """Seconds to wait for the next event."""
         if not self._idle:
-            return 0.0
+            return LOOK_SECONDS if self._scheduler is not None and self._scheduler.syncing else 0.0
         if not self._clients:
             return max(0.0, self._alone_since + IDLE_SECONDS - time.monotonic())
         return BUILDING_SECONDS if self._rebuild is not None and self._rebuild.child is not None else LOOK_SECONDS
