@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from typing import TextIO
 
 import orjson
-import structlog
 from structlog.typing import EventDict, Processor
 
 from mcp_memory.config import LogFormat, Settings
+from mcp_memory.loggers import structlog
 
 _TALKATIVE = ("gunicorn.error", "uvicorn.error", "uvicorn.access", "httpx", "httpcore", "mcp", "asyncio", "urllib3")
 """Libraries whose INFO lines tell a user nothing that ours don't; shown with LOG_LEVEL=DEBUG."""

@@ -10,10 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import structlog
-
 from mcp_memory.config import Settings
 from mcp_memory.domain.errors import ConfigurationError, StorageFullError
+from mcp_memory.loggers import structlog
 
 NATIVE_PACKAGES = (
     "qdrant_edge",

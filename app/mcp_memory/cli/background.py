@@ -10,12 +10,12 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import structlog
 import uvicorn
 
 from mcp_memory.config import load_settings
 from mcp_memory.domain.errors import MemoryServiceError
 from mcp_memory.http.uvicorn_server import Server, uvicorn_options
+from mcp_memory.loggers import structlog
 from mcp_memory.logs import configure_logs
 from mcp_memory.owner.gate import App, OwnerState
 from mcp_memory.owner.identity import StoreIdentity, identify

@@ -20,8 +20,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
 from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.embedding.encoder import WEIGHTS_NAME, read_encoder
 from mcp_memory.embedding.graph import GRAPH_VERSION
@@ -32,6 +30,7 @@ from mcp_memory.embedding.graph_folder import (
     hash_weights,
     read_manifest,
 )
+from mcp_memory.loggers import structlog
 
 _log = structlog.get_logger(__name__)
 _KEEP_UNNAMED_SECONDS = 3600.0

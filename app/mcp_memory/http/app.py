@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TypeAlias
 
-import structlog
 from fastapi import FastAPI
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -25,6 +24,7 @@ from mcp_memory.http.middleware.hosts import HostsMiddleware
 from mcp_memory.http.middleware.observe import ObserveMiddleware
 from mcp_memory.http.routers import backup, health, manage, memories, metrics, search, storage, tags, transfer
 from mcp_memory.http.schemas.common import EVERYWHERE
+from mcp_memory.loggers import structlog
 from mcp_memory.owner.api import router as owner_router
 from mcp_memory.owner.gate import OwnerGate, OwnerState
 from mcp_memory.owner.nearby import older_stores

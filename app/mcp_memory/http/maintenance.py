@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import structlog
-
 from mcp_memory.domain.errors import StorageError
+from mcp_memory.loggers import structlog
 from mcp_memory.owner.gate import OwnerState
 
 log = structlog.stdlib.get_logger("mcp_memory.owner")

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import structlog
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from mcp_memory.config import Settings
+from mcp_memory.loggers import structlog
 from mcp_memory.memories.service import Memories
 
 if TYPE_CHECKING:

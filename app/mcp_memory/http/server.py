@@ -8,11 +8,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-import structlog
-
 from mcp_memory import __version__
 from mcp_memory.config import Settings
 from mcp_memory.http.listen import listen, url_of
+from mcp_memory.loggers import structlog
 from mcp_memory.logs import configure_logs
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_memory.domain.errors import (
@@ -15,6 +14,7 @@ from mcp_memory.domain.errors import (
     StorageError,
     StorageFormatError,
 )
+from mcp_memory.loggers import structlog
 
 EX_CONFIG = 78
 """sysexits.h: the settings don't fit; starting again won't help."""

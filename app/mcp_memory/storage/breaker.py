@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-import structlog
-
 from mcp_memory.domain.errors import StorageBusyError, StorageFullError, StorageUnavailableError
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, ScoredMemory
 from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter, Page, SearchQuery
+from mcp_memory.loggers import structlog
 from mcp_memory.storage.base import (
     BackupReport,
     BaseStorage,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -101,3 +103,14 @@ def test_an_address_of_another_machine_is_named(host: str) -> None:
 def test_the_stopwatch_wraps_every_method_of_the_contract() -> None:
     public = {name for name, value in vars(BaseStorage).items() if callable(value) and not name.startswith("_")}
     assert public <= vars(MeasuredStorage).keys()
+
+
+def test_a_server_starts_without_what_only_the_cli_shows() -> None:
+    """Rich and Pygments, which structlog would load, are 0.15 s of every start; whoever wants them later gets them."""
+    code = (
+        "import sys, mcp_memory.http.server, mcp_memory.http.app, mcp_memory.logs;"
+        "print(sorted({'rich', 'pygments', 'typer'} & set(sys.modules)));"
+        "import rich.console; print(rich.console.Console.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False, text=True, timeout=60)
+    assert done.stdout.split() == ["[]", "Console"], done.stderr

@@ -7,11 +7,11 @@ import time
 import uuid
 from typing import Any
 
-import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mcp_memory.http.errors import problem
+from mcp_memory.loggers import structlog
 from mcp_memory.metrics import HTTP_IN_PROGRESS, HTTP_SECONDS
 
 log = structlog.stdlib.get_logger("mcp_memory.http")
