@@ -12,9 +12,10 @@ import pytest
 
 from mcp_memory.domain.memory import point_id
 from mcp_memory.domain.query import EVERYTHING, FacetField, MemoryFilter
-from mcp_memory.storage.qdrant_embedded.collection import TURBO, Collection
+from mcp_memory.storage.qdrant_embedded.collection import Collection
 from mcp_memory.storage.qdrant_embedded.log_sync import LOG_FOLDER
 from mcp_memory.storage.qdrant_embedded.protocol import Record, Update
+from mcp_memory.storage.qdrant_embedded.shard_config import TURBO
 
 PAGE = 4_096
 DIMENSIONS = 384

@@ -17,13 +17,13 @@ import msgspec
 from mcp_memory.domain.errors import MemoryServiceError, StorageError
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
-from mcp_memory.storage.qdrant_embedded.collection import BINARY, TURBO
 from mcp_memory.storage.qdrant_embedded.framing import Connection
 from mcp_memory.storage.qdrant_embedded.launch import describe_end, last_line, start_process
 from mcp_memory.storage.qdrant_embedded.options import encode_options
 from mcp_memory.storage.qdrant_embedded.plan import Plan, next_generation
 from mcp_memory.storage.qdrant_embedded.protocol import Done, Failure, HandOver, Ids, Response
 from mcp_memory.storage.qdrant_embedded.scheduler import Scheduler
+from mcp_memory.storage.qdrant_embedded.shard_config import BINARY, TURBO
 from mcp_memory.storage.qdrant_embedded.space import check_space
 from mcp_memory.storage.qdrant_embedded.store import OpenStore
 

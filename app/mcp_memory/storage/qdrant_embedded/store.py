@@ -10,11 +10,12 @@ from pathlib import Path
 
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
-from mcp_memory.storage.qdrant_embedded.collection import BINARY, TURBO, Collection
+from mcp_memory.storage.qdrant_embedded.collection import Collection
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.manifest import Manifest, Model
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 from mcp_memory.storage.qdrant_embedded.protocol import Figures
+from mcp_memory.storage.qdrant_embedded.shard_config import BINARY, TURBO
 from mcp_memory.storage.qdrant_embedded.space import OPENING_BYTES, check_space
 
 log = logging.getLogger(__name__)
