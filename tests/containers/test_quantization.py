@@ -23,7 +23,7 @@ from service_answers import until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-VECTORS, VECTORS_EMULATED = 20_000, 2_000
+VECTORS = 20_000
 QUERIES = 200
 """Texts that are not stored, and asked for."""
 RECALL = 0.95
@@ -46,11 +46,11 @@ class Library:
     nearest: list[set[str]]
 
     @classmethod
-    def of(cls, corpus: EmbeddedCorpus, number: int) -> Library:
+    def of(cls, corpus: EmbeddedCorpus) -> Library:
         texts = [str(text["content"]) for text in corpus.texts]
-        vectors, asked = corpus.vectors[:number], corpus.vectors[VECTORS:]
+        vectors, asked = corpus.vectors[:VECTORS], corpus.vectors[VECTORS:]
         order = np.argsort(-(asked @ vectors.T), axis=1)[:, :NEAREST]
-        return cls(texts[:number], vectors, texts[VECTORS:], [{texts[column] for column in row} for row in order])
+        return cls(texts[:VECTORS], vectors, texts[VECTORS:], [{texts[column] for column in row} for row in order])
 
     def database(self, path: Path) -> Path:
         """As the original service would have it."""
@@ -111,7 +111,7 @@ def test_binary_quantization_finds_the_nearest_in_a_fraction_of_the_memory(
     world: World, corpus: EmbeddedCorpus, figures: Figures, tmp_path: Path
 ) -> None:
     native = world.on.service.native
-    library = Library.of(corpus, VECTORS if native else VECTORS_EMULATED)
+    library = Library.of(corpus)
     figures("vectors of real texts", len(library.contents) / 1_000, "thousand")
     sources = world.volume_with(library.database(tmp_path / "library.db"))
     qdrant = world.qdrant()
