@@ -85,9 +85,9 @@ async def load_memories(
     await client.update_collection(options.alias, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=0))
     there = await storage.count(EVERYTHING)
     stored, seconds = await fill(storage, islice(items, there, None))
-    if not graph:
-        diff = models.VectorParamsDiff(hnsw_config=models.HnswConfigDiff(m=0))
-        await client.update_collection(options.alias, vectors_config={options.model.vector_name: diff})
+    m = tuning.hnsw_m(there + stored) if graph else 0  # said for both: a folder may have been filled the other way
+    diff = models.VectorParamsDiff(hnsw_config=models.HnswConfigDiff(m=m))
+    await client.update_collection(options.alias, vectors_config={options.model.vector_name: diff})
     wanted = tuning.indexing_kilobytes(options.model.dimensions, shards=1)
     await client.update_collection(
         options.alias, optimizers_config=models.OptimizersConfigDiff(indexing_threshold=wanted)
