@@ -38,13 +38,28 @@ test-fast: setup ## Run the tests that take less than ten seconds each
 test-large: setup ## Run the tests with large data: 200,000 memories migrated within 512 MB
 	$(BIN)/python -m pytest tests/large -o timeout=1800 $(PYTEST_ARGS)
 
+# Figures of containers, and the suites that leave them: load, chaos and quantization run the same lines again, for long.
+COVERAGE_FOLDER := $(CURDIR)/.coverage-containers
+COUNTED := $(foreach suite,world health clients migration cluster,tests/containers/test_$(suite).py) -k "not two_hundred"
+
 .PHONY: coverage
-coverage: setup ## Run the whole test suite and print what of app/ ran; fail below 90 % of the lines
+coverage: setup ## Run the whole test suite, with Docker the image too; print what of app/ ran, fail below 90 % of the lines
 	$(BIN)/coverage erase
+	rm -rf $(COVERAGE_FOLDER) && install -d -m 0777 $(COVERAGE_FOLDER)
 	$(BIN)/coverage run -m pytest -m "not timed" $(PYTEST_ARGS)
-	$(BIN)/coverage combine --quiet
+	if docker info >/dev/null 2>&1; then $(MAKE) coverage-containers; \
+	  else echo "Lines that run in containers are not counted: Docker does not answer."; fi
+	$(BIN)/coverage combine --quiet . $(COVERAGE_FOLDER)
 	$(BIN)/coverage json --quiet -o .coverage.json
 	$(BIN)/python scripts/development/coverage_figures.py .coverage.json 90
+
+.PHONY: coverage-containers
+coverage-containers: setup # The image's part of `make coverage`, where Docker runs: this machine's architecture.
+	$(BAKE) image-coverage proxy-local
+	TEST_COVERAGE_FOLDER=$(COVERAGE_FOLDER) TEST_IMAGE=mcp-memory:coverage TEST_PROXY_IMAGE=mcp-memory-proxy:local \
+	  $(BIN)/python -m pytest --platform native $(COUNTED) $(PYTEST_ARGS)
+	docker run --rm --network none --volume $(COVERAGE_FOLDER):/coverage --entrypoint /bin/sh mcp-memory:coverage \
+	  -c 'chmod a+r /coverage/.coverage.*'
 
 .uv/mutants/.synced: pyproject.toml uv.lock
 	uv=$$($(PYTHON) scripts/development/get_uv.py .uv) && UV_PROJECT_ENVIRONMENT=.uv/mutants \

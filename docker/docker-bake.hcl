@@ -76,6 +76,13 @@ target "proxy-local" {
   output   = ["type=docker"]
 }
 
+# For `make coverage`. It is never published.
+target "image-coverage" {
+  inherits = ["image-local"]
+  target   = "image-coverage"
+  tags     = ["mcp-memory:coverage"]
+}
+
 target "image-all" { inherits = ["image", "_both"] }
 target "image-torch-all" { inherits = ["image-torch", "_both"] }
 target "proxy-all" { inherits = ["proxy", "_both"] }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,9 @@ LOCKED_DOWN: Mapping[str, Any] = {
 
 START_SECONDS, EMULATED_START_SECONDS = 120.0, 600.0
 """Patience with a start on a machine that does much else: one under emulation took three minutes while another suite ran."""
+
+COVERAGE_FOLDER = os.environ.get("TEST_COVERAGE_FOLDER")
+"""Where an image that counts its own lines leaves its figures (`make coverage`)."""
 
 
 class RunningContainer(DockerContainer):
@@ -68,7 +72,8 @@ class RunningContainer(DockerContainer):
             },  # of the image: tests/images has its tests; emulated it costs seconds of CPU
             **options,
         )
-        for source, target in (mounts or {}).items():
+        counted = {COVERAGE_FOLDER: "/coverage"} if COVERAGE_FOLDER else {}
+        for source, target in {**counted, **(mounts or {})}.items():
             path, _, mode = target.partition(":")
             self.with_volume_mapping(str(source), path, mode or "rw")
         if tmp is not None:
@@ -133,6 +138,12 @@ class RunningContainer(DockerContainer):
     def stop_gracefully(self, seconds: int = 60) -> None:
         """As `docker stop` does. (`stop` is testcontainers' name for the removal.)"""
         self.get_wrapped_container().stop(timeout=seconds)
+
+    def stop(self, force: bool = True, delete_volume: bool = True) -> None:
+        """Remove it. Where lines are counted it may end by itself first: what is killed leaves no figures."""
+        if COVERAGE_FOLDER and self._container is not None and self.running:
+            self.stop_gracefully()
+        super().stop(force, delete_volume)
 
     def start_again(self, path: str | None = None) -> float:
         """After a kill or a stop, with its volumes; seconds until it is ready."""
