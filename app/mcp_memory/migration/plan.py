@@ -55,7 +55,7 @@ def check_places(source: Path | str, address: str) -> None:
             raise MigrationRefusedError(f"Source and target are the same: {address}.")
         return
     one, other = Path(os.path.realpath(source)), Path(os.path.realpath(address))
-    if one == other or one in other.parents or (one.is_dir() and other in one.parents) or other in one.parents:
+    if one == other or one in other.parents or other in one.parents:
         raise MigrationRefusedError(
             f"The source {source} and the target {address} are the same place, or one lies in the other.\n"
             "Name another folder for the target (--target), and set MCP_QDRANT_STORAGE_PATH to it afterwards."

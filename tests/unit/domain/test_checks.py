@@ -141,14 +141,26 @@ def test_a_memory_type_is_stripped_and_lower_case(raw: str | None, kept: str | N
 
 @pytest.mark.parametrize("raw", ["a\nb", "x" * 129, "\0", "\ud800", 5])
 def test_a_memory_type_is_a_short_visible_name(raw: object) -> None:
-    with pytest.raises(InvalidInputError):
+    with pytest.raises(InvalidInputError, match=r"^memory_type ") as caught:
         checks.check_memory_type(raw)  # type: ignore[arg-type]
+    assert caught.value.field == "memory_type"
 
 
 @pytest.mark.parametrize("raw", ["", " ", "all", "ALL", "a\nb", "x" * 129, None, 3])
 def test_a_store_to_write_to_has_a_name_of_its_own(raw: object) -> None:
     with pytest.raises(InvalidInputError) as caught:
         checks.check_store(raw)
+    assert caught.value.field == "store"
+
+
+def test_a_store_keeps_its_name() -> None:
+    assert checks.check_store(" Work ") == "Work"
+
+
+@pytest.mark.parametrize("raw", ["a\nb", "x" * 129, 3])
+def test_a_store_to_look_in_has_a_name(raw: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"^store ") as caught:
+        checks.check_store_choice(raw)  # type: ignore[arg-type]
     assert caught.value.field == "store"
 
 

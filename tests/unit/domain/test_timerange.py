@@ -34,6 +34,7 @@ def bounds(start: str | None, end: str | None) -> TimeRange:
         ("the day before yesterday", "2026-11-20", "2026-11-21"),
         ("this week", "2026-11-16", "2026-11-23"),
         ("last week", "2026-11-09", "2026-11-16"),
+        ("previous week", "2026-11-09", "2026-11-16"),
         ("this month", "2026-11-01", "2026-12-01"),
         ("last month", "2026-10-01", "2026-11-01"),
         ("last year", "2025-01-01", "2026-01-01"),
@@ -91,14 +92,21 @@ def bounds(start: str | None, end: str | None) -> TimeRange:
         ("this morning", "2026-11-22T05:00", "2026-11-22T12:00"),
         ("yesterday evening", "2026-11-21T17:00", "2026-11-21T23:00"),
         ("last night", "2026-11-21T17:00", "2026-11-22T05:00"),
+        ("tonight", "2026-11-22T17:00", "2026-11-23T05:00"),
+        ("thursday night", "2026-11-19T21:00", "2026-11-20T05:00"),
         ("friday afternoon", "2026-11-20T12:00", "2026-11-20T18:00"),
         ("the evening of March 5", "2026-03-05T17:00", "2026-03-05T23:00"),
         ("yesterday at 3pm", "2026-11-21T15:00", "2026-11-21T16:00"),
         ("march 5 at 10:30", "2026-03-05T10:30", "2026-03-05T10:31"),
         ("today at 12 am", "2026-11-22T00:00", "2026-11-22T01:00"),
+        ("at 1am", "2026-11-22T01:00", "2026-11-22T02:00"),
         ("since yesterday", "2026-11-21", None),
         ("after 2024-03-05", "2024-03-05", None),
         ("since 2 hours ago", "2026-11-22T17:30", None),
+        ("since last night", "2026-11-21T17:00", None),
+        ("since yesterday evening", "2026-11-21T17:00", None),
+        ("since yesterday at 3pm", "2026-11-21T15:00", None),
+        ("since the past 3 days", "2026-11-19", None),
         ("from May 2024 onwards", "2024-05-01", None),
         ("before last week", None, "2026-11-09"),
         ("before 2024", None, "2024-01-01"),
@@ -136,6 +144,11 @@ def test_an_expression_means_this_range(expression: str, start: str | None, end:
         "9999-12-31",
         "since",
         "between march",
+        "before blargh",
+        "until blargh",
+        "from blargh to march",
+        "from march to blargh",
+        "today at 0am",
         "from today until yesterday",
         "from 2024 to 2023",
         "yesterday at 25:00",
@@ -153,6 +166,18 @@ def test_what_is_no_time_is_refused_by_field(expression: str) -> None:
     assert caught.value.field == "time_expr"
 
 
+def test_a_fraction_of_a_second_is_a_millisecond_long() -> None:
+    found = parse_time_range("2024-03-05 10:30:15.250", NOW, BERLIN)
+    start = local("2024-03-05T10:30:15") + 0.25
+    assert found == TimeRange(start, pytest.approx(start + 0.001, abs=1e-6))
+
+
+def test_a_range_contains_its_start_and_not_its_end() -> None:
+    assert [time in TimeRange(1.0, 2.0) for time in (0.5, 1.0, 1.5, 2.0)] == [False, True, True, False]
+    assert [time in TimeRange(None, 2.0) for time in (0.5, 2.0)] == [True, False]
+    assert [time in TimeRange(1.0, None) for time in (0.5, 9.0)] == [False, True]
+
+
 def test_the_error_shows_what_can_be_written() -> None:
     with pytest.raises(InvalidInputError, match=r"'blargh'.*\"last week\""):
         parse_time_range("blargh", NOW, BERLIN)
@@ -166,6 +191,7 @@ def test_the_error_shows_what_can_be_written() -> None:
         ("1709634600", 1_709_634_600.0),
         ("1709634600.25", 1_709_634_600.25),
         (0, 0.0),
+        ("1970-01-01T00:00Z", 0.0),
         ("2024-03-05", local("2024-03-05")),
         ("2024-03-05T10:30:00Z", datetime(2024, 3, 5, 10, 30, tzinfo=UTC).timestamp()),
         ("2024-03-05T10:30:00.500+02:00", datetime(2024, 3, 5, 8, 30, 0, 500_000, tzinfo=UTC).timestamp()),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_memory.migration.checkpoint import Checkpoint, SourceMark, TargetMark
+from mcp_memory.migration.checkpoint import Checkpoint, ModelChangeMark, Phase, SourceMark, TargetMark
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.migration.sources.base import Fingerprint
 
@@ -31,6 +31,7 @@ def test_the_file_has_the_guides_fields_and_comes_back_as_it_was(tmp_path: Path)
         migrated_count=5_000, failed_hashes=["abc123", "def456"], last_successful_hash="xyz789", cursor=5_004
     )
     checkpoint.count_notes(["tags normalised"] * 3)
+    checkpoint.count_notes(["hash missing", "tags normalised"])
 
     checkpoint.save(path)
 
@@ -44,11 +45,42 @@ def test_the_file_has_the_guides_fields_and_comes_back_as_it_was(tmp_path: Path)
         "last_updated_at",
     ]
     assert document["failed_hashes"] == ["abc123", "def456"]
+    assert document["notes"] == {"tags normalised": 4, "hash missing": 1}
     assert document["started_at"].endswith("Z")
     assert len(document["started_at"]) == len("2025-01-16T10:00:00Z")
     assert Checkpoint.load(path) == checkpoint
     assert path.stat().st_mode & 0o777 == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["checkpoint.json"]
+
+
+@pytest.mark.parametrize(("reembed", "merge"), [(True, False), (False, True)])
+def test_a_beginning_knows_what_it_was_asked_for_and_has_done_nothing(reembed: bool, merge: bool) -> None:
+    checkpoint = Checkpoint.begin(SOURCE, TARGET, 7, reembed=reembed, merge=merge)
+    assert (checkpoint.source, checkpoint.target, checkpoint.total_memories) == (SOURCE, TARGET, 7)
+    assert (checkpoint.reembed, checkpoint.merge, checkpoint.done) == (reembed, merge, 0)
+    assert checkpoint.started_at == checkpoint.last_updated_at != ""
+
+
+def test_what_a_cut_off_model_change_must_know_comes_back(tmp_path: Path) -> None:
+    change = ModelChangeMark("old", "ff", "memories_new", "/data/new", "/data/backup", Phase.TAKING_OVER)
+    live = SourceMark("http://qdrant:6333#memories", "storage", None)
+    checkpoint = some(source=live, model_change=change, source_revision=3)
+    checkpoint.save(tmp_path / "checkpoint.json")
+
+    found = Checkpoint.load(tmp_path / "checkpoint.json")
+
+    assert found == checkpoint
+    assert found.model_change is not None
+    assert found.model_change.phase is Phase.TAKING_OVER
+
+
+def test_a_storage_that_may_be_written_to_is_known_by_its_address_alone() -> None:
+    live = SourceMark("http://qdrant:6333#memories", "storage", None)
+    checkpoint, path = some(source=live), Path("checkpoint.json")
+
+    checkpoint.check(path, live, TARGET)
+    with pytest.raises(MigrationRefusedError, match="another source, http://qdrant:6333#memories"):
+        checkpoint.check(path, replace(live, path="http://qdrant:6333#others"), TARGET)
 
 
 @pytest.mark.parametrize(

@@ -24,10 +24,13 @@ def test_each_kind_of_source_is_recognised(tmp_path: Path) -> None:
     assert isinstance(source_at(database), SqliteSource)
     assert isinstance(source_at(export), JsonExportSource)
     assert isinstance(source_at(tmp_path / "qdrant"), QdrantLocalSource)
+    for path in (database, export, tmp_path / "qdrant"):
+        assert source_at(path).path == path
 
 
 def test_anything_else_is_refused_with_what_was_found(tmp_path: Path) -> None:
     (tmp_path / "empty.db").touch()
+    (tmp_path / "empty").mkdir()
     (tmp_path / "notes.txt").write_text("hello", encoding="utf-8")
     build(tmp_path / "sqlite_vec.db", Generation.V5)
 
@@ -35,6 +38,7 @@ def test_anything_else_is_refused_with_what_was_found(tmp_path: Path) -> None:
         (tmp_path / "nowhere.db", "There is nothing at"),
         (tmp_path / "empty.db", "is empty"),
         (tmp_path / "notes.txt", "neither an SQLite database nor JSON"),
+        (tmp_path / "empty", r"is a folder without meta\.json\. A source is"),
         (tmp_path, "It holds empty.db, sqlite_vec.db: name the file"),
     ):
         with pytest.raises(SourceError, match=message):

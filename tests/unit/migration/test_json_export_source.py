@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 
 from mcp_memory.domain.foreign_notes import IMPORTED_KEY, Note
 from mcp_memory.migration.sources import json_stream
-from mcp_memory.migration.sources.base import SourceChangedError, SourceError, SourceMemory
+from mcp_memory.migration.sources.base import (
+    BATCH_BYTES,
+    SourceChangedError,
+    SourceError,
+    SourceKind,
+    SourceMemory,
+    SourceReport,
+    Unreadable,
+)
+from mcp_memory.migration.sources.fingerprint import fingerprint
 from mcp_memory.migration.sources.json_export import JsonExportSource
 from mcp_memory.migration.sources.json_stream import Element, JsonStream, Member
 from original_databases import original_hash, unit_vector
@@ -66,12 +75,79 @@ def test_every_memory_of_an_export_is_read_in_order(tmp_path: Path, last: bool) 
 
 def test_the_report_counts_stores_and_embeddings(tmp_path: Path) -> None:
     items = [exported(0, embedding=[0.1] * 8), exported(1, store="work"), exported(2, embedding=[0.1] * 8)]
-    with JsonExportSource(write(tmp_path / "export.json", items)) as source:
+    path = write(tmp_path / "export.json", items)
+    with JsonExportSource(path) as source:
         report = source.inspect()
 
-    assert (report.total, report.live, report.dimensions, report.without_embedding) == (3, 3, 8, 1)
-    assert report.stores == {"default": 2, "work": 1}
-    assert report.fingerprint.size == (tmp_path / "export.json").stat().st_size
+    assert report == SourceReport(
+        kind=SourceKind.JSON_EXPORT,
+        path=path,
+        schema="JSON export of the original service",
+        columns=(*exported(0), "embedding"),
+        dimensions=8,
+        distance=None,
+        model=None,
+        total=3,
+        live=3,
+        tombstones=0,
+        superseded=0,
+        without_embedding=1,
+        stores={"default": 2, "work": 1},
+        fingerprint=fingerprint(path),
+    )
+
+
+def test_an_export_of_nothing_is_an_export(tmp_path: Path) -> None:
+    assert read_all(write(tmp_path / "export.json", [])) == []
+
+
+def test_an_export_without_embeddings_says_no_size(tmp_path: Path) -> None:
+    with JsonExportSource(write(tmp_path / "export.json", [exported(0), exported(1, embedding=None)])) as source:
+        report = source.inspect()
+        (batch,) = source.read()
+
+    assert (report.dimensions, report.without_embedding) == (None, 2)
+    assert [Note.NO_VECTOR in item.notes for item in batch.memories] == [True, True]
+    assert [Note.VECTOR_UNUSABLE in item.notes for item in batch.memories] == [False, False]
+
+
+def test_every_field_of_an_item_arrives(tmp_path: Path) -> None:
+    times = {"created_at": None, "created_at_iso": "2023-11-14T22:13:20Z", "updated_at_iso": "2023-11-14T22:13:21Z"}
+    items = [
+        exported(0, **times, updated_at=None, memory_type="Decision", store="work", content_hash="theirs", summary=""),
+        {"content": "only a text"},
+    ]
+    path = write(tmp_path / "export.json", items)
+
+    whole, bare = (item.memory for item in read_all(path))
+
+    assert (whole.content_hash, whole.memory_type, whole.store) == ("theirs", "decision", "work")
+    assert (whole.created_at, whole.updated_at) == (1_700_000_000.0, 1_700_000_001.0)
+    assert whole.metadata[IMPORTED_KEY] == {"memory_type": "Decision", "export_source": "laptop"}
+    assert (bare.memory_type, bare.store, bare.metadata) == (None, "default", {})
+    assert bare.created_at == bare.updated_at == pytest.approx(path.stat().st_mtime)
+
+
+def test_a_batch_ends_at_its_size_or_with_long_texts_and_knows_where(tmp_path: Path) -> None:
+    long = "x" * (BATCH_BYTES // 2)
+    items = [
+        {"content": "", "content_hash": "named"},
+        exported(1),
+        7,
+        exported(3, content=long),
+        exported(4, content=long + "y"),
+        exported(5),
+    ]
+    with JsonExportSource(write(tmp_path / "export.json", items)) as source:
+        by_count, by_size, last = source.read(batch_size=3)
+
+    assert by_count.unreadable == (
+        Unreadable("named", 1, "its content is empty"),
+        Unreadable("", 3, "it is no JSON object"),
+    )
+    assert [[item.cursor for item in batch.memories] for batch in (by_count, by_size, last)] == [[2], [4, 5], [6]]
+    assert [batch.cursor for batch in (by_count, by_size, last)] == [3, 5, 6]
+    assert (by_size.unreadable, last.unreadable) == ((), ())
 
 
 def test_items_that_are_no_memories_are_reported_and_odd_values_kept(tmp_path: Path) -> None:

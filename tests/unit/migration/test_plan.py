@@ -42,6 +42,8 @@ def test_a_server_is_not_moved_into_itself_and_other_places_are_fine(tmp_path: P
     (tmp_path / "a.db").touch()
     check_places(tmp_path / "a.db", str(tmp_path / "a.db-qdrant"))
     check_places(tmp_path / "a.db", str(tmp_path / "qdrant"))
+    (tmp_path / "folder").mkdir()
+    check_places(tmp_path / "folder", str(tmp_path / "qdrant"))
 
 
 @pytest.mark.parametrize(

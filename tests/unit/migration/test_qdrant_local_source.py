@@ -14,8 +14,16 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from mcp_memory.domain.foreign_notes import IMPORTED_KEY
-from mcp_memory.migration.sources.base import SourceError, SourceMemory
+from mcp_memory.domain.foreign_notes import IMPORTED_KEY, Note
+from mcp_memory.migration.sources.base import (
+    BATCH_BYTES,
+    Fingerprint,
+    SourceError,
+    SourceKind,
+    SourceMemory,
+    SourceReport,
+    Unreadable,
+)
 from mcp_memory.migration.sources.pickled_points import UnsafePickleError, read_point
 from mcp_memory.migration.sources.qdrant_local import QdrantLocalSource
 from original_databases import original_hash, unit_vector
@@ -91,13 +99,138 @@ def test_every_point_that_is_a_memory_is_read(tmp_path: Path, named: bool) -> No
     ]
 
 
-def test_the_report_tells_model_and_dimensions(tmp_path: Path) -> None:
-    with QdrantLocalSource(build(tmp_path / "qdrant")) as source:
+def add(folder: Path, *payloads: dict[str, Any], vector: Any = None) -> None:
+    """Points behind those that the folder has, in order, as qdrant-client writes them."""
+    with sqlite3.connect(folder / "collection/memories/storage.sqlite") as connection:
+        for number, one in enumerate(payloads, start=1000):
+            point = models.PointStruct(id=number, vector=[] if vector is None else vector, payload=one)
+            key = base64.b64encode(pickle.dumps(number, protocol=3)).decode()
+            connection.execute("INSERT INTO points VALUES (?, ?)", (key, pickle.dumps(point)))
+    connection.close()
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["one vector", "named and sparse vectors"])
+def test_the_report_counts_points_stores_and_vectors(tmp_path: Path, named: bool) -> None:
+    folder = build(tmp_path / "qdrant", 3, named=named)
+    add(folder, {**payload(3), "store": "work"}, {**payload(4), "store": "work"})
+    with QdrantLocalSource(folder) as source:
         report = source.inspect()
 
-    assert (report.total, report.live, report.dimensions, report.distance) == (20, 20, 16, "Cosine")
-    assert report.model == "e5-small"
-    assert report.without_embedding == 0
+    assert isinstance(report.fingerprint, Fingerprint)
+    assert report == SourceReport(
+        kind=SourceKind.QDRANT_LOCAL,
+        path=folder,
+        schema="qdrant-client local collection 'memories'",
+        columns=(*payload(0), "store"),
+        dimensions=16,
+        distance="Cosine",
+        model="e5-small",
+        total=5,
+        live=5,
+        tombstones=0,
+        superseded=0,
+        without_embedding=2,
+        stores={"default": 3, "work": 2},
+        fingerprint=report.fingerprint,
+        private_copy=False,
+    )
+
+
+def test_every_field_of_a_point_arrives(tmp_path: Path) -> None:
+    folder = build(tmp_path / "qdrant", 0)
+    times = {"created_at": None, "created_at_iso": "2023-11-14T22:13:20Z", "updated_at_iso": "2023-11-14T22:13:21Z"}
+    other = {"memory_type": "Decision", "store": "work", "content_hash": "theirs", "tags": ["Work"], "updated_at": None}
+    add(folder, {**payload(1), **times, **other, "summary": ""}, {"content": "only a text"})
+
+    whole, bare = read_all(folder)
+
+    memory = whole.memory
+    assert (memory.content_hash, memory.memory_type, memory.store, memory.tags) == (
+        "theirs",
+        "decision",
+        "work",
+        ("work",),
+    )
+    assert (memory.created_at, memory.updated_at) == (1_700_000_000.0, 1_700_000_001.0)
+    assert memory.metadata[IMPORTED_KEY] == {"tags": ["Work"], "memory_type": "Decision", "salience_score": 0.5}
+    assert Note.HASH_KEPT in whole.notes
+    assert (bare.memory.store, bare.memory.memory_type, bare.memory.metadata) == ("default", None, {})
+    stored = folder / "collection/memories/storage.sqlite"
+    assert bare.memory.created_at == pytest.approx(stored.stat().st_mtime)
+
+
+def test_a_point_without_a_usable_vector_is_noted_as_what_it_is(tmp_path: Path) -> None:
+    folder = build(tmp_path / "qdrant", 1)
+    add(folder, {"content": "none"})
+    with sqlite3.connect(folder / "collection/memories/storage.sqlite") as connection:
+        point = models.PointStruct(id=1, vector=[0.0] * 16, payload={"content": "zero"})
+        key = base64.b64encode(pickle.dumps(2000, protocol=3)).decode()
+        connection.execute("INSERT INTO points VALUES (?, ?)", (key, pickle.dumps(point)))
+    connection.close()
+
+    found = {item.memory.content: item for item in read_all(folder)}
+
+    vectors = {Note.NO_VECTOR, Note.VECTOR_UNUSABLE}
+    assert {text: vectors.intersection(item.notes) for text, item in found.items()} == {
+        "Memory number 0": set(),
+        "none": {Note.NO_VECTOR},
+        "zero": {Note.VECTOR_UNUSABLE},
+    }
+    assert [item.vector is None for item in found.values()] == [False, True, True]
+
+
+def test_a_batch_ends_at_its_size_or_with_long_texts_and_knows_where(tmp_path: Path) -> None:
+    folder = build(tmp_path / "qdrant", 0)  # one point, which is no memory
+    long = "x" * (BATCH_BYTES // 2)
+    add(
+        folder,
+        {"content": "", "content_hash": "named"},
+        {"content": " "},
+        {"content": "one"},
+        {"content": long},
+        {"content": long + "y"},
+        {"content": "last"},
+    )
+    with QdrantLocalSource(folder) as source:
+        by_count, by_size, last = source.read(batch_size=3)
+
+    assert by_count.unreadable == (
+        Unreadable("named", 2, "its content is empty"),
+        Unreadable("", 3, "its content is empty"),
+    )
+    assert [[item.cursor for item in batch.memories] for batch in (by_count, by_size, last)] == [[4], [5, 6], [7]]
+    assert [batch.cursor for batch in (by_count, by_size, last)] == [4, 6, 7]
+    assert (by_size.unreadable, last.unreadable) == ((), ())
+
+
+@pytest.mark.parametrize("vectors", [None, {}, [], "vectors"])
+def test_a_collection_that_says_nothing_of_its_vectors_is_read_all_the_same(tmp_path: Path, vectors: Any) -> None:
+    folder = build(tmp_path / "qdrant", 2)
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    meta["collections"]["memories"]["vectors"] = vectors
+    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    with QdrantLocalSource(folder) as source:
+        report = source.inspect()
+
+    assert (report.schema, report.dimensions, report.distance) == (
+        "qdrant-client local collection 'memories'",
+        None,
+        None,
+    )
+    assert len(read_all(folder)) == 2
+
+
+def test_of_several_named_vectors_the_dense_one_is_taken(tmp_path: Path) -> None:
+    folder = build(tmp_path / "qdrant", 2, named=True)
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    named = meta["collections"]["memories"]["vectors"]
+    meta["collections"]["memories"]["vectors"] = {"image": {"size": 4, "distance": "Dot"}, **named}
+    (folder / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    with QdrantLocalSource(folder) as source:
+        report = source.inspect()
+
+    assert (report.dimensions, report.distance) == (16, "Cosine")
+    assert [item.vector is None for item in read_all(folder)] == [False, False]
 
 
 def test_reading_leaves_the_folder_as_it_was_even_while_a_client_has_it_open(tmp_path: Path) -> None:
@@ -168,6 +301,7 @@ def test_a_pickle_that_would_run_something_is_refused_and_the_others_are_read(tm
         True,
         True,
     ]
+    assert [(row.content_hash, row.cursor) for row in batch.unreadable] == [("", 5), ("", 6)]
     assert (report.total, report.without_embedding) == (5, 2)
     assert not witness.exists()
 

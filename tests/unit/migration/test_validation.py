@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mcp_memory.domain.memory import EmbeddedMemory, Memory
 from mcp_memory.migration.progress import PrintedProgress, about, duration, percent, whole_percent
-from mcp_memory.migration.validation import cosine, cosines, differences, validate
+from mcp_memory.migration.validation import Failure, cosine, cosines, differences, validate
 from original_databases import unit_vector
 from reference_storage import ReferenceStorage
 
@@ -49,6 +49,11 @@ def test_a_difference_is_told_with_hash_field_and_both_values(changed: dict[str,
     assert str(failure).startswith(f"{'a' * 64}: {field} differs: expected ")
 
 
+def test_a_difference_shows_what_each_side_says() -> None:
+    found = EmbeddedMemory(replace(MEMORY, store="work"), ITEM.vector)
+    assert differences(ITEM, found) == [Failure("a" * 64, "validate", "store", "'default'", "'work'")]
+
+
 def test_what_is_allowed_to_differ_is_no_difference() -> None:
     found = replace(MEMORY, tags=("b", "a"), created_at=MEMORY.created_at + 0.0009, revision=77)
 
@@ -56,11 +61,17 @@ def test_what_is_allowed_to_differ_is_no_difference() -> None:
 
 
 def test_a_missing_memory_and_another_vector_are_differences() -> None:
-    assert [failure.found for failure in differences(ITEM, None)] == ["missing"]
+    assert differences(ITEM, None) == [Failure("a" * 64, "validate", "memory", "present", "missing")]
     (other,) = differences(ITEM, EmbeddedMemory(MEMORY, unit_vector(2, 16)))
     assert other.field == "embedding"
     (size,) = differences(ITEM, EmbeddedMemory(MEMORY, unit_vector(2, 8)))
     assert size.found == "cosine 0.0000"
+
+
+def test_of_long_texts_the_beginning_is_told_and_how_long_they_are() -> None:
+    long = EmbeddedMemory(replace(MEMORY, content="x" * 5_000), ITEM.vector)
+    (failure,) = differences(ITEM, long)
+    assert failure.found == f"'{'x' * 199}... (5,002 characters)"
 
 
 @given(st.floats(-0.2, 0.2), st.integers(0, 50))
@@ -88,12 +99,21 @@ def test_progress_lines_come_after_the_first_batch_and_then_every_thousand() -> 
     assert lines[0].index("]") == len("[2025-01-16 10:00:00")
 
 
+def test_problems_go_where_problems_go() -> None:
+    lines: list[str] = []
+    problems: list[str] = []
+    progress = PrintedProgress(out=lines.append, problems=problems.append)
+    progress.problem("aaaa: store failed")
+    assert (lines, problems) == ([], ["aaaa: store failed"])
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [
         (0.01, "1 second"),
         (1.4, "1 second"),
         (42, "42 seconds"),
+        (90, "2 minutes"),
         (120, "2 minutes"),
         (5_399, "90 minutes"),
         (7_200, "2 hours"),
@@ -104,7 +124,8 @@ def test_estimates_are_told_in_words(seconds: float, words: str) -> None:
 
 
 def test_averages_below_ten_milliseconds_keep_a_digit() -> None:
-    assert [duration(value) for value in (26.4, 9.96, 1.25, 0.2)] == ["26ms", "10.0ms", "1.2ms", "0.20ms"]
+    shown = [duration(value) for value in (26.4, 10, 9.96, 1.25, 1, 0.2)]
+    assert shown == ["26ms", "10ms", "10.0ms", "1.2ms", "1.0ms", "0.20ms"]
 
 
 def test_shares_have_digits_where_they_are_not_whole() -> None:
