@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from mcp_memory.domain.errors import (
     CircuitOpenError,
@@ -307,6 +308,21 @@ async def test_work_that_grows_with_the_collection_may_take_its_time(operation: 
     assert not working.done()
     bench.inner.gate.set()
     await working
+
+
+async def test_the_log_warns_of_an_open_breaker_and_tells_when_it_is_closed() -> None:
+    bench = Bench(BreakerOptions(seconds=60))
+    with capture_logs() as logs:
+        await bench.fail("count", DOWN)
+        bench.now += 60
+        await bench.storage.count(EVERYTHING)
+    changed = [
+        (line["log_level"], line["breaker"], line["state"], line["seconds"])
+        for line in logs
+        if line["event"] == "circuit breaker changed"
+    ]
+    assert changed[0] == ("warning", "reads", BreakerState.OPEN.value, 60)
+    assert changed[-1] == ("info", "reads", BreakerState.CLOSED.value, 60)
 
 
 async def test_options_say_how_many_failures_open_it_and_for_how_long() -> None:

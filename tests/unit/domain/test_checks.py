@@ -155,6 +155,7 @@ def test_a_store_to_write_to_has_a_name_of_its_own(raw: object) -> None:
 
 def test_a_store_keeps_its_name() -> None:
     assert checks.check_store(" Work ") == "Work"
+    assert checks.check_store("x" * 128) == "x" * 128
 
 
 @pytest.mark.parametrize("raw", ["a\nb", "x" * 129, 3])

@@ -38,6 +38,7 @@ def bounds(start: str | None, end: str | None) -> TimeRange:
         ("this month", "2026-11-01", "2026-12-01"),
         ("last month", "2026-10-01", "2026-11-01"),
         ("last year", "2025-01-01", "2026-01-01"),
+        ("current month", "2026-11-01", "2026-12-01"),
         ("this quarter", "2026-10-01", "2027-01-01"),
         ("last quarter", "2026-07-01", "2026-10-01"),
         ("past week", "2026-11-15", None),
@@ -59,6 +60,9 @@ def bounds(start: str | None, end: str | None) -> TimeRange:
         ("last November", "2025-11-01", "2025-12-01"),
         ("this november", "2026-11-01", "2026-12-01"),
         ("March last year", "2025-03-01", "2025-04-01"),
+        ("December this year", "2026-12-01", "2027-01-01"),
+        ("previous November", "2025-11-01", "2025-12-01"),
+        ("current November", "2026-11-01", "2026-12-01"),
         ("March 5", "2026-03-05", "2026-03-06"),
         ("March 5th, 2024", "2024-03-05", "2024-03-06"),
         ("5 Mar 2024", "2024-03-05", "2024-03-06"),
@@ -149,6 +153,7 @@ def test_an_expression_means_this_range(expression: str, start: str | None, end:
         "from blargh to march",
         "from march to blargh",
         "today at 0am",
+        "last march 2024",
         "from today until yesterday",
         "from 2024 to 2023",
         "yesterday at 25:00",
@@ -164,6 +169,17 @@ def test_what_is_no_time_is_refused_by_field(expression: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         parse_time_range(expression, NOW, BERLIN)
     assert caught.value.field == "time_expr"
+
+
+def test_units_of_the_clock_begin_where_they_began() -> None:
+    now = local("2026-11-22T19:30:45") + 0.25
+    for expression, start, end in (
+        ("this hour", "2026-11-22T19:00:00", "2026-11-22T20:00:00"),
+        ("this minute", "2026-11-22T19:30:00", "2026-11-22T19:31:00"),
+        ("this second", "2026-11-22T19:30:45", "2026-11-22T19:30:46"),
+        ("since this minute", "2026-11-22T19:30:00", None),
+    ):
+        assert parse_time_range(expression, now, BERLIN) == bounds(start, end), expression
 
 
 def test_a_fraction_of_a_second_is_a_millisecond_long() -> None:

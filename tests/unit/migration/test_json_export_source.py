@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from mcp_memory.migration.sources.base import (
     Unreadable,
 )
 from mcp_memory.migration.sources.fingerprint import fingerprint
-from mcp_memory.migration.sources.json_export import JsonExportSource
+from mcp_memory.migration.sources.json_export import JsonExportSource, as_vector
 from mcp_memory.migration.sources.json_stream import Element, JsonStream, Member
 from original_databases import original_hash, unit_vector
 
@@ -95,6 +96,18 @@ def test_the_report_counts_stores_and_embeddings(tmp_path: Path) -> None:
         stores={"default": 2, "work": 1},
         fingerprint=fingerprint(path),
     )
+
+
+@pytest.mark.parametrize("value", [None, [], [0.0, 0.0], [[1.0, 2.0]], [1.0, math.nan], [math.inf], ["x"], 5.0, "text"])
+def test_what_is_no_vector_is_none(value: object) -> None:
+    assert as_vector(value) is None
+
+
+def test_a_vector_is_float32_of_any_size() -> None:
+    for numbers in ([2.0], [0.5, 1.5]):
+        vector = as_vector(numbers)
+        assert vector is not None
+        assert (vector.tolist(), vector.dtype) == (numbers, np.float32)
 
 
 def test_an_export_of_nothing_is_an_export(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from mcp_memory.migration.sources.base import (
     SourceReport,
     Unreadable,
 )
-from mcp_memory.migration.sources.pickled_points import UnsafePickleError, read_point
+from mcp_memory.migration.sources.pickled_points import UnsafePickleError, read_key, read_point
 from mcp_memory.migration.sources.qdrant_local import QdrantLocalSource
 from original_databases import original_hash, unit_vector
 
@@ -265,6 +265,20 @@ def test_an_alias_or_the_only_collection_is_found(tmp_path: Path, name: str, ali
     assert len(read_all(build(tmp_path / "qdrant", 3, name=name, alias=alias))) == 3
 
 
+def test_beside_others_the_collection_of_the_name_is_read_or_what_its_alias_means(tmp_path: Path) -> None:
+    build(tmp_path / "named", 3)
+    build(tmp_path / "named", 1, name="another")
+    build(tmp_path / "alias", 2, name="memories_v2", alias="memories")
+    build(tmp_path / "alias", 1, name="memories_v1")
+    assert [len(read_all(tmp_path / name)) for name in ("named", "alias")] == [3, 2]
+
+
+def test_a_folder_without_any_collection_says_so(tmp_path: Path) -> None:
+    (tmp_path / "meta.json").write_text('{"collections": {}}', encoding="utf-8")
+    with pytest.raises(SourceError, match=r"no collection 'memories' \(found: none\)"):
+        read_all(tmp_path)
+
+
 def test_a_folder_without_the_collection_names_those_it_has(tmp_path: Path) -> None:
     build(tmp_path / "qdrant", 1, name="one")
     build(tmp_path / "qdrant", 1, name="two")
@@ -319,6 +333,24 @@ def test_a_point_of_pydantic_1_is_read_too() -> None:
     point = read_point(pickled)
 
     assert (point.id, point.vector, point.payload) == (5, [1.0, 2.0], {"content": "old"})
+
+
+@pytest.mark.parametrize(("id_", "plain"), [(7, 7), (point_id(3).upper(), point_id(3)), ("not-a-uuid", "not-a-uuid")])
+def test_ids_are_compared_in_one_spelling(id_: int | str, plain: int | str) -> None:
+    assert read_key(base64.b64encode(pickle.dumps(id_, protocol=3)).decode()) == plain
+
+
+@pytest.mark.parametrize("key", ["%%%", base64.b64encode(pickle.dumps([1])).decode()])
+def test_what_is_no_key_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="its key is no"):
+        read_key(key)
+
+
+def test_a_sparse_vector_alone_is_no_vector_and_a_payload_of_another_kind_none() -> None:
+    sparse = models.SparseVector(indices=[1], values=[0.5])
+    point = models.PointStruct.model_construct(id=1, vector=sparse, payload=["x"])
+    found = read_point(pickle.dumps(point))
+    assert (found.vector, found.payload) == (None, {})
 
 
 def test_metadata_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
