@@ -37,6 +37,9 @@ NO_PROCESS = (
     f"or pull the image {IMAGE} (QDRANT_TEST_URL alone isn't enough here)"
 )
 START_SECONDS = 60.0
+NEWS_SECONDS = 12.0
+"""A node that notices that a replica missed a write stops using it and tells the others, where there is no leader again after 1,
+2, 4, 8 and 10 s: until then the replica looks Active, and to take the node of the only other one away takes the shard away."""
 STOP_SECONDS = 30.0
 UNTIL_STDIN_ENDS = '/qdrant/qdrant "$@" & cat > /dev/null; kill $!; wait'
 """A container that ends with the test run, however that ends: its standard input is a pipe that only the run holds open."""
@@ -290,16 +293,31 @@ def wait_for_peers(servers: Sequence[Node], *, api_key: str | None = None) -> No
             time.sleep(0.1)
 
 
-def wait_for_replicas(server: Node, collection: str, *, api_key: str | None = None) -> None:
-    """Until every replica of the collection is Active, as this node sees it."""
+def wait_for_replicas(
+    servers: Sequence[Node], collection: str, *, api_key: str | None = None, steady: float = 0.0
+) -> None:
+    """Until every replica of the collection is Active as each of these nodes sees it, and has been for `steady` seconds.
+
+    Behind a node's end that is NEWS_SECONDS: only then every replica that missed a write is known, and made whole again.
+    """
     headers = {"api-key": api_key} if api_key else {}
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + START_SECONDS + steady
+    since = None
     while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.TransportError, KeyError):
-            answer = httpx.get(f"{server.url}/collections/{collection}/cluster", timeout=5.0, headers=headers).json()
-            found = answer["result"]
-            replicas = found["local_shards"] + found["remote_shards"]
-            if replicas and not found["shard_transfers"] and all(one["state"] == "Active" for one in replicas):
-                return
+        if not all(_replicas_are_active(server, collection, headers) for server in servers):
+            since = None
+        elif since is None:
+            since = time.monotonic()
+        if since is not None and time.monotonic() - since >= steady:
+            return
         time.sleep(0.1)
-    raise RuntimeError(f"the replicas of {collection} did not all become Active: {server.log}")
+    raise RuntimeError(f"the replicas of {collection} did not all become Active: {[server.log for server in servers]}")
+
+
+def _replicas_are_active(server: Node, collection: str, headers: dict[str, str]) -> bool:
+    with contextlib.suppress(httpx.TransportError, KeyError):
+        answer = httpx.get(f"{server.url}/collections/{collection}/cluster", timeout=5.0, headers=headers).json()
+        found = answer["result"]
+        replicas = found["local_shards"] + found["remote_shards"]
+        return bool(replicas) and not found["shard_transfers"] and all(one["state"] == "Active" for one in replicas)
+    return False

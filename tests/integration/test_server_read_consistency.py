@@ -53,7 +53,7 @@ async def test_with_a_dead_node_quorum_reads_go_on_and_reads_that_ask_every_repl
     )
     storage = QdrantServerStorage(options)
     await storage.initialize()
-    wait_for_replicas(nodes[0], physical_name("memories", MODEL))
+    wait_for_replicas(nodes, physical_name("memories", MODEL))
     await storage.upsert(ITEMS)
     ways = [replace(options, prefer_grpc=grpc) for grpc in (False, True)]
     for way in ways:

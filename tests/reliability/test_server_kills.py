@@ -15,7 +15,7 @@ from mcp_memory.storage.base import UpsertMode
 from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
 from mcp_memory.storage.qdrant_server.lifecycle import physical_name
 from mcp_memory.storage.qdrant_server.options import ServerOptions
-from qdrant_server import QdrantServer, cluster, own_server, wait_for_peers, wait_for_replicas
+from qdrant_server import NEWS_SECONDS, QdrantServer, cluster, own_server, wait_for_peers, wait_for_replicas
 from storage_samples import MODEL, memory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
@@ -125,13 +125,12 @@ async def kill_each_node(servers: list[QdrantServer], writer: Writer) -> None:
     """One node after the other killed under load and brought back; the next only when every replica is Active again."""
     collection = physical_name("memories", MODEL)
     for victim in servers:
-        other = next(server for server in servers if server is not victim)
         await until_some_more(writer, 30)
         await asyncio.to_thread(victim.kill)
         await until_some_more(writer, 30)
         await asyncio.to_thread(victim.start)
         await asyncio.to_thread(wait_for_peers, servers)
-        await asyncio.to_thread(wait_for_replicas, other, collection)
+        await asyncio.to_thread(wait_for_replicas, servers, collection, steady=NEWS_SECONDS)
 
 
 async def test_any_node_of_three_may_be_killed_and_reads_and_writes_go_on(tmp_path: Path) -> None:
@@ -146,7 +145,7 @@ async def test_any_node_of_three_may_be_killed_and_reads_and_writes_go_on(tmp_pa
         )
         storage = QdrantServerStorage(options)
         await storage.initialize()
-        await asyncio.to_thread(wait_for_replicas, servers[0], physical_name("memories", MODEL))
+        await asyncio.to_thread(wait_for_replicas, servers, physical_name("memories", MODEL))
         writer, stop = Writer(storage, seed=3), asyncio.Event()
         task = asyncio.create_task(writer.run(stop))
         try:
