@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import unicodedata
+import uuid
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mcp_memory.domain import errors
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.memory import (
+    POINT_NAMESPACE,
     Memory,
     content_hash,
     iso,
     next_revision,
     normalise_for_matching,
     parse_content_hash,
+    point_id,
     similarity_score,
 )
 from mcp_memory.domain.query import FacetField
 
 HASH = content_hash("text")
+
+
+@given(st.text())
+def test_a_point_s_id_is_the_uuid_5_of_its_hash(text: str) -> None:
+    assert point_id(content_hash(text)) == str(uuid.uuid5(POINT_NAMESPACE, content_hash(text)))
 
 
 def test_times_are_iso_8601_with_microseconds_and_z() -> None:

@@ -26,6 +26,8 @@ words = st.text(st.characters(blacklist_categories=("Cs", "Cc"), blacklist_chara
         (("b", "a"), ("b", "a")),
         ("untagged", ("untagged",)),
         (["привет", "ÜBER"], ("привет", "über")),
+        (["x" * MAX_TAG_LENGTH], ("x" * MAX_TAG_LENGTH,)),
+        ([f"tag{number}" for number in range(MAX_TAGS)], tuple(f"tag{number}" for number in range(MAX_TAGS))),
         (["agent:claude", "conflict:unresolved"], ("agent:claude", "conflict:unresolved")),
     ],
 )
@@ -43,6 +45,8 @@ def test_every_written_form_gives_the_same_tags(raw: str | list[str] | None, tag
         ["\ud800"],
         ["tab\tinside"],
         ["in\x85side"],
+        ["in\x7fside"],
+        ["in\x9fside"],
         ["x" * (MAX_TAG_LENGTH + 1)],
         [str(number) for number in range(10_000)],
         ",".join(str(number) for number in range(MAX_TAGS + 1)),

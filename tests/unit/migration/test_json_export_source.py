@@ -26,7 +26,7 @@ from mcp_memory.migration.sources.base import (
 )
 from mcp_memory.migration.sources.fingerprint import fingerprint
 from mcp_memory.migration.sources.json_export import JsonExportSource, as_vector
-from mcp_memory.migration.sources.json_stream import Element, JsonStream, Member
+from mcp_memory.migration.sources.json_stream import Element, JsonFormatError, JsonStream, Member
 from original_databases import original_hash, unit_vector
 
 
@@ -229,3 +229,34 @@ def test_a_stream_gives_what_reading_the_whole_text_gives(
 
     assert [part.value for part in parts if isinstance(part, Element)] == elements
     assert {part.name: part.value for part in parts if isinstance(part, Member)} == {**before, "": 1}
+
+
+class Pieces(io.StringIO):
+    """A file that is only ever read in pieces."""
+
+    def read(self, characters: int | None = None) -> str:
+        assert characters is not None
+        assert 0 < characters <= 64
+        return super().read(characters)
+
+
+def test_a_stream_is_read_in_pieces_no_larger_than_a_value_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_stream, "_READ", 8)
+    text = json.dumps({"memories": [{"content": "x" * 20}] * 50})
+    assert len(list(JsonStream(Pieces(text), "memories"))) == 50
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"^'\{' was expected, the text ends$"),
+        ('{"a" 1}', r"^':' was expected, found '1'$"),
+        ('{"a": 1', r"^',' or '\}' was expected, the text ends$"),
+        ('{"memories": [1', r"^',' or '\]' was expected, the text ends$"),
+        ("{5: 1}", r"^a member's name was expected$"),
+        ('{"a": ' + "[" * 100_000, r"^a value is nested too deeply$"),
+    ],
+)
+def test_what_is_no_json_object_is_told_by_what_was_expected(text: str, message: str) -> None:
+    with pytest.raises(JsonFormatError, match=message):
+        list(JsonStream(io.StringIO(text), "memories"))

@@ -19,7 +19,6 @@ WITHOUT_A_HOME = ("beliefs", "sync_events")
 
 _COLUMN = re.compile(r"(?P<name>\w+)\s+float\s*\[\s*(?P<dimensions>\d+)\s*\]", re.IGNORECASE)
 _METRIC = re.compile(r"distance_metric\s*=\s*(?P<metric>\w+)", re.IGNORECASE)
-_PARTITION = re.compile(r"partition\s+key", re.IGNORECASE)
 _GENERATIONS = (
     ("embedding_pending", "releases after 10.59, up to 12.x"),
     ("store", "releases after 10.59"),
@@ -34,7 +33,6 @@ class VectorTable:
 
     dimensions: int
     distance: str
-    partitioned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ def read_schema(connection: sqlite3.Connection, path: Path) -> Schema:
 
 def _backup_table(connection: sqlite3.Connection) -> VectorTable | None:
     row = connection.execute(f"SELECT length(content_embedding) FROM {BACKUP} LIMIT 1").fetchone()
-    return VectorTable(dimensions=row[0] // 4, distance="cosine", partitioned=False) if row and row[0] else None
+    return VectorTable(dimensions=row[0] // 4, distance="cosine") if row and row[0] else None
 
 
 def _vector_table(sql: str) -> VectorTable | None:
@@ -97,11 +95,7 @@ def _vector_table(sql: str) -> VectorTable | None:
     if found is None:
         return None
     metric = _METRIC.search(sql)
-    return VectorTable(
-        dimensions=int(found["dimensions"]),
-        distance=metric["metric"].lower() if metric else "l2",
-        partitioned=bool(_PARTITION.search(sql)),
-    )
+    return VectorTable(dimensions=int(found["dimensions"]), distance=metric["metric"].lower() if metric else "l2")
 
 
 def as_text(value: object) -> str:
