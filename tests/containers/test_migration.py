@@ -22,8 +22,9 @@ from containers.points import count, dense_vector, points
 from containers.report import Figures
 from containers.service import Service
 from containers.world import World
+from mcp_memory.migration.plan import SAMPLE_READ
 from model_vectors import vectors_of
-from original_databases import Generation, OriginalRow, build
+from original_databases import Generation, OriginalRow, build, unit_vector
 from service_answers import error_of, until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -36,8 +37,8 @@ SUBJECTS = (
 )
 A_GENERATION = 24
 """Memories in each generation's database."""
-INTERRUPTED, INTERRUPTED_EMULATED = 1_000, 300
-"""Memories in the one whose migration is killed."""
+INTERRUPTED, INTERRUPTED_EMULATED = 12_000, 300
+"""Memories in the one whose migration is killed: some seconds of work, with a checkpoint every second."""
 RE_EMBEDDED = 300
 OLD, NEW_DIMENSIONS = "all-MiniLM-L6-v2", 256
 NEW = f"{OLD}-first-{NEW_DIMENSIONS}"
@@ -50,6 +51,12 @@ def rows(number: int) -> list[OriginalRow]:
         OriginalRow(text, vector, tags="note,work", created_at=1_700_000_000.25 + n)
         for n, (text, vector) in enumerate(zip(texts, vectors_of(texts), strict=True))
     ]
+
+
+def many_rows(number: int) -> list[OriginalRow]:
+    """Rows of which the first, where a migration looks whose vectors they are, have the model's."""
+    others = [OriginalRow(f"Note {n} of many", unit_vector(n)) for n in range(min(number, SAMPLE_READ), number)]
+    return rows(number - len(others)) + others
 
 
 def same(world: World, volume: str) -> str:
@@ -91,16 +98,21 @@ def test_a_database_of_every_generation_moves_in_from_a_read_only_mount(
     assert hit["memory"]["content"].startswith("Tea is in the left cupboard")
 
 
+def recorded(migration: Service) -> int:
+    """Memories that its checkpoint counts, which is written once a second."""
+    return int(json.loads(migration.run_inside("cat", "/data/migration_checkpoint.json"))["migrated_count"])
+
+
 def test_a_migration_killed_in_the_middle_goes_on_where_it_was(world: World, figures: Figures, tmp_path: Path) -> None:
     total = INTERRUPTED if world.on.service.native else INTERRUPTED_EMULATED
-    stored = rows(total)
+    stored = many_rows(total)
     sources = world.volume_with(build(tmp_path / "original.db", Generation.V12_4, stored))
     before = same(world, sources)
     qdrant, data = world.qdrant(), world.volume()
     command = ("migrate", "sqlite", "--source", "/source/original.db", "--batch-size", "10")
 
     victim = world.begin(*command, qdrant=(qdrant,), data=data, mounts={sources: "/source:ro"})
-    until(lambda: count(qdrant) >= total // 4 or not victim.running, seconds=600)
+    until(lambda: not victim.running or (count(qdrant) >= total // 4 and recorded(victim) > 0), seconds=600)
     assert victim.running, victim.log
     victim.kill()
     assert victim.exit_code == 137, victim.log
