@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import overload
+from typing import BinaryIO, overload
 
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.storage.base import BaseStorage
@@ -60,18 +60,17 @@ class Copied(Sequence[bytes]):
 async def write_copied(path: Path, storage: BaseStorage) -> int:
     """Write down what a storage holds; on disk when this returns. How many that is."""
     count = 0
-    with _durable(path) as fd:
+    with _durable(path) as file:
         async for batch in storage.versions():
-            os.write(fd, b"".join(_RECORD.pack(uuid.UUID(one.id).bytes, one.revision) for one in batch))
+            file.write(b"".join(_RECORD.pack(uuid.UUID(one.id).bytes, one.revision) for one in batch))
             count += len(batch)
     return count
 
 
 @contextmanager
-def _durable(path: Path) -> Iterator[int]:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        yield fd
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _durable(path: Path) -> Iterator[BinaryIO]:
+    """A file of mode 0600, on disk with all that was written when this is left."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())

@@ -114,6 +114,7 @@ def test_what_an_earlier_import_kept_stays(earlier: JsonValue, merged: JsonValue
         ("{cut", {IMPORTED_KEY: {"metadata": "{cut"}}, True),
         ("[1]", {IMPORTED_KEY: {"metadata": "[1]"}}, True),
         ('{"a": 1, "b": NaN}', {"a": 1, IMPORTED_KEY: {"metadata": '{"a": 1, "b": NaN}'}}, True),
+        ({"nul": "\0", "b": math.nan}, {"nul": "\0", IMPORTED_KEY: {"metadata": '{"nul": "\\u0000", "b": NaN}'}}, True),
     ],
 )
 def test_metadata_is_the_object_that_it_says(metadata: object, found: JsonValue, noted: bool) -> None:

@@ -225,7 +225,22 @@ def test_an_instant_is_read_to_the_second(value: str | float, seconds: float) ->
 
 
 @pytest.mark.parametrize(
-    "value", ["soon", "", "2024-99-99", "1709634600000", -1, math.nan, math.inf, 2**70, True, "1e9", "1960-01-01"]
+    "value",
+    [
+        "x" * 300,
+        "nul\0",
+        "soon",
+        "",
+        "2024-99-99",
+        "1709634600000",
+        -1,
+        math.nan,
+        math.inf,
+        2**70,
+        True,
+        "1e9",
+        "1960-01-01",
+    ],
 )
 def test_what_is_no_instant_is_refused_by_field(value: str | float) -> None:
     with pytest.raises(InvalidInputError) as caught:

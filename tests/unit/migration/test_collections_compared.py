@@ -64,6 +64,25 @@ async def test_the_list_of_what_was_copied_knows_every_revision_and_nothing_else
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_list_of_several_batches_is_counted_whole(tmp_path: Path) -> None:
+    path = tmp_path / "copied"
+    assert await write_copied(path, await holding(dict.fromkeys(range(1_001), 1))) == 1_001
+    assert len(Copied(path)) == 1_001
+    assert len(Copied(path)[1:]) == 1_000
+
+
+async def test_a_disk_that_takes_a_part_of_the_list_is_an_error(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits of a process are POSIX's: run this on Linux or macOS")
+    storage = await holding(dict.fromkeys(range(100), 1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            await write_copied(tmp_path / "copied", storage)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 async def test_an_empty_list_knows_nothing_and_a_missing_one_says_what_that_means(tmp_path: Path) -> None:
     path = tmp_path / "copied"
     await write_copied(path, await holding({}))

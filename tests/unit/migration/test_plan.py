@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,21 +48,28 @@ def test_a_server_is_not_moved_into_itself_and_other_places_are_fine(tmp_path: P
     check_places(tmp_path / "folder", str(tmp_path / "qdrant"))
 
 
+def test_a_server_s_address_is_no_folder_of_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    check_places(tmp_path, SERVER)
+    check_places(SERVER, str(tmp_path))
+
+
 @pytest.mark.parametrize(
-    "name", ["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", " ORG/all-minilm-l6-V2 "]
+    "name",
+    ["a/b/all-MiniLM-L6-v2", "all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", " ORG/all-minilm-l6-V2 "],
 )
 def test_a_model_s_publisher_and_case_say_nothing_about_its_vectors(name: str) -> None:
     assert short_name(name) == "all-minilm-l6-v2"
 
 
-async def refusal(tmp_path: Path, made: list[OriginalRow], dimensions: int) -> str | None:
-    """What a database is refused with for the test's model; None where it isn't."""
-    path = build(tmp_path / "a.db", Generation.V12_4, made, dimensions=dimensions)
+async def refusal(tmp_path: Path, made: list[OriginalRow], dimensions: int, model: str | None = None) -> str | None:
+    """What a database (which says that its vectors are of `model`) is refused with for the test's one; None where it isn't."""
+    path = build(tmp_path / f"{uuid.uuid4()}.db", Generation.V12_4, made, dimensions=dimensions)
     target = sqlite_target(tmp_path / "target.db")
     with source_at(path) as source:
         origin = FileOrigin(source)
         try:
-            await check_model(origin, await origin.inspect(), target, EMBEDDER)
+            await check_model(origin, replace(await origin.inspect(), model=model), target, EMBEDDER)
         except MigrationRefusedError as refused:
             return refused.message
     return None
@@ -76,6 +85,27 @@ async def test_vectors_of_another_size_are_refused_with_both_choices(tmp_path: P
     assert "are of 16 dimensions; the target takes those of" in message
     assert "--reembed" in message
     assert "MCP_EMBEDDING_MODEL" in message
+
+
+async def test_a_model_that_the_source_names_decides(tmp_path: Path) -> None:
+    foreign = [OriginalRow("text", unit_vector(1, 48))]
+    assert await refusal(tmp_path, foreign, 48, f"publisher/{EMBEDDER.identity.name.upper()}") is None
+    message = await refusal(tmp_path, rows(5), 48, "publisher/e5-small")
+    assert message is not None
+    assert "are of the model publisher/e5-small; the target takes those of hash-projection (48 dimensions)" in message
+    assert "set MCP_EMBEDDING_MODEL to publisher/e5-small" in message
+
+
+async def test_of_a_source_that_names_none_the_model_that_made_them_is_meant(tmp_path: Path) -> None:
+    message = await refusal(tmp_path, [OriginalRow("text", unit_vector(1, 16))], 16)
+    assert message is not None
+    assert "set MCP_EMBEDDING_MODEL to the model that made them" in message
+
+
+async def test_a_source_without_short_texts_with_a_vector_is_taken_at_its_word(tmp_path: Path) -> None:
+    long = OriginalRow("x" * 401, unit_vector(1, 48))
+    assert await refusal(tmp_path, [long, OriginalRow("no vector")], 48) is None
+    assert await refusal(tmp_path, [OriginalRow("x" * 400, unit_vector(1, 48))], 48) is not None
 
 
 async def test_vectors_of_another_model_of_the_same_size_are_found_out(tmp_path: Path) -> None:

@@ -177,8 +177,8 @@ def test_an_upgrade_interrupted_before_the_vector_table_was_made_again_keeps_its
         connection.execute("DROP TABLE memory_embeddings")
 
     assert [item.vector is not None for item in read_all(path)] == [True] * 4
-    assert inspect(path).dimensions == 384
-    assert inspect(path).without_embedding == 0
+    report = inspect(path)
+    assert (report.dimensions, report.distance, report.without_embedding) == (384, "cosine", 0)
 
 
 def test_a_database_without_any_vector_table_gives_its_texts(tmp_path: Path) -> None:
