@@ -265,7 +265,12 @@ async def test_a_probe_whose_caller_goes_away_leaves_the_place_to_the_next(bench
     assert bench.storage.states["writes" if operation == "upsert" else "reads"] is BreakerState.CLOSED
 
 
-async def test_calls_under_way_when_it_opens_neither_close_it_nor_prolong_it(bench: Bench) -> None:
+@pytest.mark.parametrize("opened_before", [0, 1, 2])
+async def test_calls_under_way_when_it_opens_neither_close_it_nor_prolong_it(bench: Bench, opened_before: int) -> None:
+    for _ in range(opened_before):
+        await bench.fail("count", DOWN)
+        bench.now += 60
+        await bench.storage.count(EVERYTHING)
     bench.inner.gate = gate = asyncio.Event()
     late = [asyncio.ensure_future(bench.storage.count(EVERYTHING)) for _ in range(10)]
     await asyncio.sleep(0)

@@ -21,11 +21,42 @@ def nested(depth: int, *, lists: bool = False) -> dict[str, object]:
     return {"a": value}
 
 
-@pytest.mark.parametrize("content", ["", "   ", "\n\t", "\u3000", "a\0b", "\ud83d", "x" * 101, None, 5, b"bytes"])
+@pytest.mark.parametrize(
+    "content", ["", "   ", "\n\t", "\u3000", "a\0b", "\0a", "\ud83d", "x" * 101, None, 5, b"bytes"]
+)
 def test_content_that_is_no_text_for_a_new_memory_is_refused(content: object) -> None:
     with pytest.raises(InvalidInputError) as caught:
         checks.check_content(content, max_length=100)
     assert caught.value.field == "content"
+
+
+def test_the_message_tells_where_a_nul_is() -> None:
+    with pytest.raises(InvalidInputError, match=r"^content holds a NUL character at position 1; remove it\.$"):
+        checks.check_content("a\0b\0", max_length=100)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"a": {"b\0": 1}}, "a key of metadata.a holds a NUL character at position 1; remove it."),
+        ({"a": ["x", "y\0"]}, "metadata.a[1] holds a NUL character at position 1; remove it."),
+        ({"a": {"b": math.nan}}, "metadata.a.b is nan, which JSON can't hold; use null or a finite number."),
+    ],
+)
+def test_the_message_tells_which_part_of_the_metadata_it_is(metadata: dict[str, object], message: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        checks.check_metadata(metadata)  # type: ignore[arg-type]
+    assert caught.value.message == message
+
+
+def test_imported_metadata_may_be_large_and_hold_nul_in_keys_too() -> None:
+    metadata = {"a\0": "x" * checks.MAX_METADATA_BYTES}
+    assert checks.check_metadata(metadata, imported=True) == metadata
+
+
+def test_metadata_of_the_largest_size_passes() -> None:
+    largest = {"a": "x" * (checks.MAX_METADATA_BYTES - len('{"a":""}'))}
+    assert checks.check_metadata(largest) == largest
 
 
 @pytest.mark.parametrize("content", ["x", "x" * 100, "  kept blanks ", "日本語", "e\u0301", "😀" * 100])

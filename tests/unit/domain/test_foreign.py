@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 
@@ -72,6 +73,18 @@ def test_times_are_the_best_that_a_row_says_and_what_says_otherwise_is_kept(
     assert (memory.created_at, memory.updated_at) == (created, updated)
     assert memory.metadata.get(IMPORTED_KEY, {}) == kept
     assert bool(kept) == bool({Note.TIME_REPAIRED, Note.TIME_DISAGREES}.intersection(notes))
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="a process's zone can be set on POSIX systems alone")
+def test_an_iso_time_without_a_zone_is_utc_wherever_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    try:
+        memory, _ = convert(RawMemory("text", times=RawTimes(None, None, "1970-01-02T00:00:05")), fallback_time=1.0)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert memory.created_at == 86_405.0
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,8 @@ def test_a_comma_string_means_the_list_of_its_parts(raw: list[str]) -> None:
     joined = ",".join(raw)
     if not (joined.strip().startswith("[") and joined.strip().endswith("]")):
         assert parse_tags(joined) == parse_tags(raw)
+
+
+def test_the_message_says_that_it_is_about_a_tag() -> None:
+    with pytest.raises(InvalidInputError, match=r"^a tag in tags must be a text, got int\.$"):
+        parse_tags([1])  # type: ignore[list-item]

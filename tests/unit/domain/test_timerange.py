@@ -39,6 +39,8 @@ def bounds(start: str | None, end: str | None) -> TimeRange:
         ("last month", "2026-10-01", "2026-11-01"),
         ("last year", "2025-01-01", "2026-01-01"),
         ("current month", "2026-11-01", "2026-12-01"),
+        ("current summer", "2026-06-01", "2026-09-01"),
+        ("current december", "2026-12-01", "2027-01-01"),
         ("this quarter", "2026-10-01", "2027-01-01"),
         ("last quarter", "2026-07-01", "2026-10-01"),
         ("past week", "2026-11-15", None),
