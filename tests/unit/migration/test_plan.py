@@ -108,6 +108,10 @@ async def test_a_source_without_short_texts_with_a_vector_is_taken_at_its_word(t
     assert await refusal(tmp_path, [OriginalRow("x" * 400, unit_vector(1, 48))], 48) is not None
 
 
+async def test_an_empty_source_mixes_nothing_up(tmp_path: Path) -> None:
+    assert await refusal(tmp_path, [], 48) is None
+
+
 async def test_vectors_of_another_model_of_the_same_size_are_found_out(tmp_path: Path) -> None:
     foreign = [OriginalRow(row.content, unit_vector(number, 48)) for number, row in enumerate(rows(20))]
     message = await refusal(tmp_path, foreign, 48)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mcp_memory.domain.checks import check_metadata
 from mcp_memory.domain.foreign_notes import IMPORTED_KEY, Note
 from mcp_memory.migration.sources.base import Selection, SourceError, SourceMemory, SourceReport
+from mcp_memory.migration.sources.fingerprint import fingerprint
 from mcp_memory.migration.sources.sqlite import SqliteSource
 from original_databases import (
     Edge,
@@ -65,8 +66,10 @@ def test_every_generation_gives_every_memory_with_its_vector(tmp_path: Path, gen
 
 @pytest.mark.parametrize("generation", list(Generation), ids=lambda generation: generation.name)
 def test_the_report_tells_generation_dimension_and_distance(tmp_path: Path, generation: Generation) -> None:
-    report = inspect(build(tmp_path / "sqlite_vec.db", generation, ordinary_rows(5, dimensions=96), dimensions=96))
+    path = build(tmp_path / "sqlite_vec.db", generation, ordinary_rows(5, dimensions=96), dimensions=96)
+    report = inspect(path)
 
+    assert (report.fingerprint, report.private_copy) == (fingerprint(path), False)
     assert report.columns == generation.columns
     assert report.schema.startswith(f"{len(generation.columns)} columns")
     assert report.dimensions == 96
