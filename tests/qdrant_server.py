@@ -294,14 +294,19 @@ def wait_for_peers(servers: Sequence[Node], *, api_key: str | None = None) -> No
 
 
 def wait_for_replicas(
-    servers: Sequence[Node], collection: str, *, api_key: str | None = None, steady: float = 0.0
+    servers: Sequence[Node],
+    collection: str,
+    *,
+    api_key: str | None = None,
+    steady: float = 0.0,
+    patience: float = START_SECONDS,
 ) -> None:
     """Until every replica of the collection is Active as each of these nodes sees it, and has been for `steady` seconds.
 
     Behind a node's end that is NEWS_SECONDS: only then every replica that missed a write is known, and made whole again.
     """
     headers = {"api-key": api_key} if api_key else {}
-    deadline = time.monotonic() + START_SECONDS + steady
+    deadline = time.monotonic() + patience + steady
     since = None
     while time.monotonic() < deadline:
         if not all(_replicas_are_active(server, collection, headers) for server in servers):

@@ -26,6 +26,9 @@ WRITERS = 4
 BETWEEN = 40
 """Writes that are acknowledged before a node goes, and again while it is away."""
 PATIENCE = 300.0
+WHOLE_AGAIN = 600.0
+"""Writes to a replica that is away wait, one behind the other, up to 30 s each for the cluster to say so, and it may wait for
+them: behind a node that had been cut off, 200 s were seen until Qdrant was through with that."""
 SEED = 20_260
 ALIAS = "memories"
 
@@ -59,7 +62,7 @@ class Cluster:
         """Wait until every node knows all others, and every replica is active as each sees it: in truth, not only at a glance."""
         key = self.nodes[0].key
         wait_for_peers(self.nodes, api_key=key)
-        wait_for_replicas(self.nodes, ALIAS, api_key=key, steady=NEWS_SECONDS)
+        wait_for_replicas(self.nodes, ALIAS, api_key=key, steady=NEWS_SECONDS, patience=WHOLE_AGAIN)
 
     def _note(self, seconds: float) -> None:
         self._figures("a killed node ready again after", seconds, "s")
