@@ -36,6 +36,7 @@ def mcp_service(
     outer = Starlette(routes=[Route("/mcp", app)], lifespan=lambda _app: app.lifespan())
     server = uvicorn.Server(uvicorn.Config(outer, host="127.0.0.1", port=0, log_level="warning", timeout_keep_alive=60))
     socket = server.config.bind_socket()
+    socket.listen()  # uvicorn does so once its thread runs: who is quicker would be refused
     thread = threading.Thread(target=server.run, args=([socket],), name="mcp-service")
     thread.start()
     try:
