@@ -206,7 +206,9 @@ class Settings(BaseSettings):
 
     # MCP
     legacy_tool_names: bool = Field(True, validation_alias="MCP_LEGACY_TOOL_NAMES")
-    """Offer store_memory, retrieve_memory, ... beside memory_store, memory_search, ..."""
+    """Answer store_memory, retrieve_memory, ... as well as memory_store, memory_search, ..."""
+    list_all_tools: bool = Field(False, validation_alias="MCP_LIST_ALL_TOOLS")
+    """List every tool and argument that is answered, also those kept for older clients, which cost an assistant context."""
 
     # Owner of an embedded store
     owner_idle_seconds: float = Field(600.0, gt=0, validation_alias="MCP_OWNER_IDLE_SECONDS")

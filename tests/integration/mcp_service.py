@@ -28,11 +28,12 @@ def mcp_service(
     storage: ReferenceStorage | None = None,
     *,
     legacy_names: bool = True,
+    list_everything: bool = False,
     get_memories: Callable[[], Memories] | None = None,
 ) -> Iterator[McpService]:
     """Serves on a free port of loopback until the context ends."""
     memories = Memories(storage or ReferenceStorage(), HashEmbedder())
-    app = build_mcp_app(get_memories or (lambda: memories), legacy_names=legacy_names)
+    app = build_mcp_app(get_memories or (lambda: memories), legacy_names=legacy_names, list_everything=list_everything)
     outer = Starlette(routes=[Route("/mcp", app)], lifespan=lambda _app: app.lifespan())
     server = uvicorn.Server(uvicorn.Config(outer, host="127.0.0.1", port=0, log_level="warning", timeout_keep_alive=60))
     socket = server.config.bind_socket()

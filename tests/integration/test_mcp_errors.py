@@ -61,7 +61,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("memory_search", {"query": "x", "time_expr": "when the cows come home"}, "cows"),
     ("memory_search", {"query": "x", "after": "soonish"}, "after"),
     ("memory_search", {"agent_id": "a", "tags": ["b", "c"]}, "agent_id"),
-    ("memory_search", {"query": "x", "tag": "y"}, "no argument 'tag'. Its arguments: query"),
+    ("memory_search", {"query": "x", "tag": "y"}, "no argument 'tag'. Did you mean tags? Its arguments: query"),
     ("memory_list", {"page": 0}, "page"),
     ("memory_list", {"page_size": 101}, "limit"),
     ("memory_list", {"stale_days": -1}, "stale_days"),

@@ -43,7 +43,7 @@ def test_the_stdio_bridge_answers_initialize_as_the_server_does(service: McpServ
 @pytest.mark.parametrize("version", HANDSHAKE_VERSIONS)
 def test_every_version_lists_and_calls_tools_without_a_session(service: McpService, version: str) -> None:
     listed = post(service, "tools/list", mcp_protocol_version=version).json()["result"]["tools"]
-    assert {"memory_store", "retrieve_memory"} <= {tool["name"] for tool in listed}
+    assert {"memory_store", "memory_search"} <= {tool["name"] for tool in listed}
     called = post(service, "tools/call", {"name": "memory_search", "arguments": {}}, mcp_protocol_version=version)
     assert called.json()["result"]["content"][0]["text"] == "No memories found (mode: time)"
 

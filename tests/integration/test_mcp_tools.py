@@ -16,7 +16,7 @@ from mcp_types import CallToolResult, TextContent, TextResourceContents
 
 from integration.mcp_service import McpService, mcp_service
 from mcp_memory.domain.memory import content_hash
-from mcp_memory.mcp.tools.registry import offered_tools
+from mcp_memory.mcp.tools.registry import answered_tools, listed_tools
 
 pytestmark = pytest.mark.anyio
 
@@ -38,7 +38,7 @@ def mode(request: pytest.FixtureRequest) -> str:
 async def call(client: Client, tool: str, **arguments: Any) -> CallToolResult:
     result = await client.call_tool(tool, arguments)
     if not result.is_error:
-        validate(result.structured_content, offered_tools(legacy_names=True)[tool].output)
+        validate(result.structured_content, answered_tools()[tool].output)
     return result
 
 
@@ -220,18 +220,20 @@ async def test_old_names_are_gone_when_switched_off() -> None:
     with mcp_service(legacy_names=False) as service:
         async with Client(service.url, mode="legacy") as client:
             names = {tool.name for tool in (await client.list_tools()).tools}
-            assert names == set(offered_tools(legacy_names=False))
+            assert names == set(listed_tools(legacy_names=False))
             with pytest.raises(MCPError, match=r"Unknown tool: store_memory.*MCP_LEGACY_TOOL_NAMES"):
                 await client.call_tool("store_memory", {"content": TEA})
 
 
-async def test_clients_see_titles_hints_and_schemas(service: McpService, mode: str) -> None:
-    async with Client(service.url, mode=mode) as client:
-        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-    assert list(tools) == list(offered_tools(legacy_names=True))
-    for name, tool in offered_tools(legacy_names=True).items():
+@pytest.mark.parametrize("everything", [False, True])
+async def test_clients_see_titles_hints_and_schemas(mode: str, everything: bool) -> None:
+    with mcp_service(list_everything=everything) as service:
+        async with Client(service.url, mode=mode) as client:
+            tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    assert list(tools) == list(listed_tools(everything=everything))
+    for name, tool in listed_tools(everything=everything).items():
         assert tools[name].title == tool.title
-        assert tools[name].input_schema == tool.input_schema
+        assert tools[name].input_schema == tool.input_schema(everything=everything)
         assert tools[name].output_schema == tool.output
         hints = tools[name].annotations
         assert hints is not None

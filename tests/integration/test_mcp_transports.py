@@ -25,7 +25,7 @@ from mcp_types import CallToolResult, TextContent, TextResourceContents
 
 from mcp_memory.domain.memory import content_hash
 from mcp_memory.mcp.handshake import HANDSHAKE_VERSIONS
-from mcp_memory.mcp.tools.registry import offered_tools
+from mcp_memory.mcp.tools.registry import answered_tools, listed_tools
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
@@ -98,7 +98,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | St
 async def call(client: Client, tool: str, **arguments: Any) -> dict[str, Any]:
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
-    validate(result.structured_content, offered_tools(legacy_names=True)[tool].output)
+    validate(result.structured_content, answered_tools()[tool].output)
     answer: dict[str, Any] = result.structured_content
     return answer
 
@@ -111,7 +111,7 @@ async def test_every_tool_and_old_name_works(address: str | StdioServerParameter
     async with Client(address, mode="legacy", read_timeout_seconds=60) as client:
         assert client.server_info is not None
         assert (client.server_info.name, client.protocol_version) == ("memory", HANDSHAKE_VERSIONS[-1])
-        assert {tool.name for tool in (await client.list_tools()).tools} == set(offered_tools(legacy_names=True))
+        assert {tool.name for tool in (await client.list_tools()).tools} == set(listed_tools())
 
         assert (await call(client, "memory_store", content=TEA, tags=["habit"]))["content_hash"] == content_hash(TEA)
         await call(client, "store_memory", content=CAR, metadata={"tags": "purchase", "type": "event"})

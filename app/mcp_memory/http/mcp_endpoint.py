@@ -77,4 +77,4 @@ class McpEndpoint:
 def _build(get_memories: Callable[[], Memories], settings: Settings) -> McpApp:
     from mcp_memory.mcp.app import build_mcp_app  # noqa: PLC0415  (the point of this module)
 
-    return build_mcp_app(get_memories, legacy_names=settings.legacy_tool_names)
+    return build_mcp_app(get_memories, legacy_names=settings.legacy_tool_names, list_everything=settings.list_all_tools)

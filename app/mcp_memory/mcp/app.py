@@ -58,14 +58,18 @@ async def _method_not_allowed(scope: Scope, receive: Receive, send: Send) -> Non
 
 
 def build_mcp_app(
-    get_memories: Callable[[], Memories], *, legacy_names: bool = True, version: str = __version__
+    get_memories: Callable[[], Memories],
+    *,
+    legacy_names: bool = True,
+    list_everything: bool = False,
+    version: str = __version__,
 ) -> McpApp:
     """Tools and resources over `get_memories()`, which is asked at every request and may raise a MemoryServiceError.
 
     Host, Origin, keys and sizes are checked by the application around this one: the SDK's own list of hosts would be a second
     opinion that refuses what the first allows.
     """
-    server = build_server(get_memories, legacy_names=legacy_names, version=version)
+    server = build_server(get_memories, legacy_names=legacy_names, list_everything=list_everything, version=version)
     unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     return McpApp(
         lambda: StreamableHTTPSessionManager(server, json_response=True, stateless=True, security_settings=unchecked)

@@ -20,8 +20,7 @@ from mcp_memory.mcp.handshake import INSTRUCTIONS, SERVER_NAME
 from mcp_memory.mcp.render import document
 from mcp_memory.mcp.resources import JSON, RESOURCES, TEMPLATES, read_resource
 from mcp_memory.mcp.tool import Tool
-from mcp_memory.mcp.tools.legacy import LEGACY_TOOLS
-from mcp_memory.mcp.tools.registry import offered_tools
+from mcp_memory.mcp.tools.registry import LEGACY_TOOLS, answered_tools, listed_tools
 from mcp_memory.memories.service import Memories
 
 log = logging.getLogger(__name__)
@@ -31,10 +30,13 @@ Page: TypeAlias = types.PaginatedRequestParams | None
 Answer = TypeVar("Answer")
 
 
-def build_server(get_memories: Callable[[], Memories], *, legacy_names: bool, version: str) -> Server[Any]:
+def build_server(
+    get_memories: Callable[[], Memories], *, legacy_names: bool, list_everything: bool, version: str
+) -> Server[Any]:
     """A server that asks `get_memories` at every request, so that it can be built before the storage is open."""
-    tools = offered_tools(legacy_names=legacy_names)
-    descriptions = [_described(tool) for tool in tools.values()]
+    tools = answered_tools(legacy_names=legacy_names)
+    listed = listed_tools(legacy_names=legacy_names, everything=list_everything)
+    descriptions = [_described(tool, everything=list_everything) for tool in listed.values()]
 
     async def list_tools(_context: Context, _page: Page) -> types.ListToolsResult:
         return types.ListToolsResult(tools=descriptions)
@@ -42,7 +44,7 @@ def build_server(get_memories: Callable[[], Memories], *, legacy_names: bool, ve
     async def call_tool(_context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         tool = tools.get(params.name)
         if tool is None:
-            raise _unknown_tool(params.name, tools)
+            raise _unknown_tool(params.name, listed)
         try:
             answer = await _guarded(tool.name, lambda: tool.call(get_memories(), params.arguments or {}))
         except MemoryServiceError as error:
@@ -68,7 +70,7 @@ def build_server(get_memories: Callable[[], Memories], *, legacy_names: bool, ve
         SERVER_NAME,
         version=version,
         instructions=INSTRUCTIONS,
-        get_tool_input_schema=lambda name: tools[name].input_schema if name in tools else None,
+        get_tool_input_schema=lambda name: tools[name].input_schema(everything=True) if name in tools else None,
         on_list_tools=list_tools,
         on_call_tool=call_tool,
         on_list_resources=list_resources,
@@ -77,12 +79,12 @@ def build_server(get_memories: Callable[[], Memories], *, legacy_names: bool, ve
     )
 
 
-def _described(tool: Tool) -> types.Tool:
+def _described(tool: Tool, *, everything: bool) -> types.Tool:
     return types.Tool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=tool.input_schema,
+        input_schema=tool.input_schema(everything=everything),
         output_schema=tool.output,
         annotations=types.ToolAnnotations(
             title=tool.title,
@@ -116,8 +118,8 @@ def _failed(error: MemoryServiceError) -> types.CallToolResult:
     return types.CallToolResult(content=[_text(f"Error ({error.code}): {error.message}")], is_error=True, _meta=details)
 
 
-def _unknown_tool(name: str, tools: dict[str, Tool]) -> MCPError:
-    hint = f"The tools are {', '.join(tools)}."
+def _unknown_tool(name: str, listed: dict[str, Tool]) -> MCPError:
+    hint = f"The tools are {', '.join(listed)}."
     if name in {tool.name for tool in LEGACY_TOOLS}:
         hint += " Old names are switched off (MCP_LEGACY_TOOL_NAMES)."
     return MCPError(code=types.INVALID_PARAMS, message=f"Unknown tool: {_sendable(name[:80])}. {hint}")

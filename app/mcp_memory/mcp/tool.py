@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any, TypeAlias
 
 from mcp_memory.domain.errors import InvalidInputError
@@ -26,7 +27,11 @@ Run: TypeAlias = Callable[[Memories, Arguments], Awaitable[ToolAnswer]]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool. The flags are MCP's hints: what a client may let a model do without asking a person."""
+    """A tool. The flags are MCP's hints: what a client may let a model do without asking a person.
+
+    `parameters` is what `tools/list` shows; `accepted` are further arguments that a call may have, for older clients: with or
+    without effect, shown only where a setting asks for it. `aliases` are names that models guess, each for a name of the two.
+    """
 
     name: str
     title: str
@@ -35,21 +40,45 @@ class Tool:
     output: JsonSchema
     run: Run
     required: tuple[str, ...] = ()
+    accepted: Mapping[str, JsonSchema] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     read_only: bool = False
     destructive: bool = False
     idempotent: bool = True
 
-    @property
-    def input_schema(self) -> JsonSchema:
-        return schemas.mapping(self.parameters, required=self.required)
+    def input_schema(self, *, everything: bool = False) -> JsonSchema:
+        """What `tools/list` shows; `everything`: with what is accepted from older clients."""
+        shown = {**self.parameters, **self.accepted} if everything else self.parameters
+        return schemas.mapping(shown, required=self.required)
 
     async def call(self, memories: Memories, arguments: Mapping[str, Any]) -> ToolAnswer:
         """Run it. An argument it doesn't have is refused: one that was meant to narrow a deletion must not be lost."""
-        unknown = [name for name in arguments if name not in self.parameters]
-        if unknown:
-            known = ", ".join(self.parameters) or "none"
-            raise InvalidInputError(f"{self.name} has no argument {unknown[0]!r:.80}. Its arguments: {known}.")
-        missing = [name for name in self.required if arguments.get(name) is None]
+        given = self._named(arguments)
+        missing = [name for name in self.required if given.get(name) is None]
         if missing:
             raise InvalidInputError(f"The argument {missing[0]} is required.", field=missing[0])
-        return await self.run(memories, Arguments(arguments))
+        return await self.run(memories, Arguments(given))
+
+    def _named(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The arguments under their own names. Raises InvalidInputError for an unknown one, and for one given under two names."""
+        given = {name: value for name, value in arguments.items() if name in self.parameters or name in self.accepted}
+        for name, value in arguments.items():
+            if name in given:
+                continue
+            own = self.aliases.get(name)
+            if own is None:
+                raise self._unknown(name)
+            if value is not None and given.get(own) not in (None, value):
+                raise InvalidInputError(
+                    f"{name} and {own} mean the same argument of {self.name}: give one.", field=name
+                )
+            given[own] = value if value is not None else given.get(own)
+        return given
+
+    def _unknown(self, name: str) -> InvalidInputError:
+        known = ", ".join(self.parameters) or "none"
+        (near,) = get_close_matches(name, self.parameters, n=1) or ("",)
+        hint = f" Did you mean {near}?" if near else ""
+        return InvalidInputError(
+            f"{self.name} has no argument {name!r:.80}.{hint} Its arguments: {known}.", field=name[:80]
+        )

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from mcp_memory.mcp.schemas import WITHOUT_EFFECT
-from mcp_memory.mcp.tools.legacy import LEGACY_TOOLS
-from mcp_memory.mcp.tools.registry import TOOLS
+from mcp_memory.mcp.tool import Tool
+from mcp_memory.mcp.tools.registry import LEGACY_TOOLS, TOOLS
 
 GUIDE = (Path(__file__).parents[3] / "docs" / "connecting.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)
@@ -35,9 +35,8 @@ def test_every_argument_with_an_effect_is_in_the_table() -> None:
     assert set(rows) == {tool.name for tool in TOOLS}
     for tool in TOOLS:
         named = set(re.findall(r"`(\w+)`", rows[tool.name]))
-        assert named == {
-            name for name, schema in tool.parameters.items() if WITHOUT_EFFECT not in schema["description"]
-        }, tool.name
+        taken = {name for name, schema in tool.accepted.items() if WITHOUT_EFFECT not in schema["description"]}
+        assert named == {*tool.parameters, *taken}, tool.name
 
 
 def test_every_argument_without_effect_is_listed() -> None:
@@ -47,12 +46,15 @@ def test_every_argument_without_effect_is_listed() -> None:
         for tool, names in re.findall(r"^- `(\w+)`: ([^;(\n]*)", section, re.MULTILINE)
         for name in re.findall(r"`(\w+)`", names)
     }
-    assert listed == {
-        (tool.name, name)
-        for tool in (*TOOLS, *LEGACY_TOOLS)
-        for name, schema in tool.parameters.items()
-        if WITHOUT_EFFECT in schema["description"]
+    accepted = {(tool.name, name) for tool in TOOLS for name in _without_effect(tool)}
+    of_new_names = {name for _, name in accepted}
+    assert listed == accepted | {
+        (tool.name, name) for tool in LEGACY_TOOLS for name in _without_effect(tool) if name not in of_new_names
     }
+
+
+def _without_effect(tool: Tool) -> list[str]:
+    return [name for name, schema in tool.accepted.items() if WITHOUT_EFFECT in schema["description"]]
 
 
 def test_every_old_name_is_mentioned() -> None:

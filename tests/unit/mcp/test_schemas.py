@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from mcp_memory.mcp import schemas
 from mcp_memory.mcp.tool import Tool
-from mcp_memory.mcp.tools.legacy import LEGACY_TOOLS
-from mcp_memory.mcp.tools.registry import TOOLS, offered_tools
+from mcp_memory.mcp.tools.registry import LEGACY_TOOLS, LISTED_TOOLS, TOOLS, answered_tools, listed_tools
 
-ALL = list(offered_tools(legacy_names=True).values())
+ALL = list(answered_tools().values())
 SNAPSHOT = Path(__file__).parents[2] / "data" / "mcp_tools.json"
 KEYWORDS = {
     "type", "properties", "required", "additionalProperties", "description", "items", "enum", "default", "minimum", "maximum",
@@ -48,12 +48,12 @@ def schemas_in(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def test_every_tool_of_the_original_takes_all_its_arguments() -> None:
     assert {tool.name for tool in ALL} == set(ORIGINAL)
     for tool in ALL:
-        assert set(ORIGINAL[tool.name].split()) <= set(tool.parameters), tool.name
+        assert set(ORIGINAL[tool.name].split()) <= {*tool.parameters, *tool.accepted}, tool.name
 
 
 @pytest.mark.parametrize("tool", ALL, ids=lambda tool: tool.name)
 def test_schemas_keep_to_what_strict_clients_know(tool: Tool) -> None:
-    for schema in (tool.input_schema, tool.output):
+    for schema in (tool.input_schema(), tool.input_schema(everything=True), tool.output):
         Draft202012Validator.check_schema(schema)
         assert schema["type"] == "object"
         assert schema["additionalProperties"] is False
@@ -84,8 +84,19 @@ def test_hints_tell_reading_from_writing_from_deleting() -> None:
 
 
 def test_old_names_can_be_switched_off() -> None:
-    assert list(offered_tools(legacy_names=False)) == [tool.name for tool in TOOLS]
-    assert {tool.name for tool in LEGACY_TOOLS}.isdisjoint(offered_tools(legacy_names=False))
+    assert list(answered_tools(legacy_names=False)) == [tool.name for tool in TOOLS]
+    assert {tool.name for tool in LEGACY_TOOLS}.isdisjoint(answered_tools(legacy_names=False))
+
+
+def test_what_old_clients_need_is_answered_and_listed_only_where_a_setting_asks_for_it() -> None:
+    assert list(listed_tools()) == [tool.name for tool in LISTED_TOOLS]
+    assert listed_tools(everything=True) == answered_tools()
+    assert listed_tools(legacy_names=False, everything=True) == answered_tools(legacy_names=False)
+    for tool in ALL:
+        assert not set(tool.parameters) & set(tool.accepted), tool.name
+        assert list(tool.input_schema()["properties"]) == list(tool.parameters)
+        assert list(tool.input_schema(everything=True)["properties"]) == [*tool.parameters, *tool.accepted]
+        assert all(schemas.WITHOUT_EFFECT not in schema["description"] for schema in tool.parameters.values())
 
 
 def test_tools_are_what_clients_were_promised() -> None:
@@ -95,7 +106,8 @@ def test_tools_are_what_clients_were_promised() -> None:
 
 def _promised() -> dict[str, Any]:
     return {
-        tool.name: {"input": tool.input_schema, "output": tool.output, "required": list(tool.required)} for tool in ALL
+        tool.name: {"input": tool.input_schema(everything=True), "output": tool.output, "required": list(tool.required)}
+        for tool in ALL
     }
 
 

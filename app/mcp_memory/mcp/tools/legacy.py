@@ -67,12 +67,10 @@ STORE_MEMORY = replace(
     title="Store a memory (old name)",
     description="Old name of memory_store: prefer that one.",
     parameters={
-        **{
-            name: MEMORY_STORE.parameters[name]
-            for name in ("content", "tags", "memory_type", "metadata", "conversation_id", "store")
-        },
-        "client_hostname": schemas.text(schemas.WITHOUT_EFFECT),
+        name: MEMORY_STORE.parameters[name]
+        for name in ("content", "tags", "memory_type", "metadata", "conversation_id", "store")
     },
+    accepted={**MEMORY_STORE.accepted, "client_hostname": schemas.text(schemas.WITHOUT_EFFECT)},
 )
 RETRIEVE_MEMORY = replace(
     MEMORY_SEARCH,
@@ -143,7 +141,7 @@ LIST_MEMORIES = replace(
     run=_list,
 )
 
-LEGACY_TOOLS: tuple[Tool, ...] = (
+RENAMED_TOOLS: tuple[Tool, ...] = (
     STORE_MEMORY,
     RETRIEVE_MEMORY,
     RECALL_MEMORY,

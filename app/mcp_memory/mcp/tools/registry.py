@@ -1,28 +1,40 @@
-"""Which tools are offered."""
+"""Which tools there are: those that `tools/list` shows, and those that are only answered when a client calls them by name."""
 
 from __future__ import annotations
 
 from mcp_memory.mcp.tool import Tool
 from mcp_memory.mcp.tools.delete import MEMORY_CLEANUP, MEMORY_DELETE
 from mcp_memory.mcp.tools.figures import MEMORY_HEALTH, MEMORY_STATS
-from mcp_memory.mcp.tools.legacy import LEGACY_TOOLS
+from mcp_memory.mcp.tools.legacy import RENAMED_TOOLS
 from mcp_memory.mcp.tools.listing import MEMORY_LIST
 from mcp_memory.mcp.tools.search import MEMORY_SEARCH
 from mcp_memory.mcp.tools.store import MEMORY_STORE
 from mcp_memory.mcp.tools.update import MEMORY_UPDATE
 
-TOOLS: tuple[Tool, ...] = (
+LISTED_TOOLS: tuple[Tool, ...] = (
     MEMORY_STORE,
     MEMORY_SEARCH,
     MEMORY_LIST,
     MEMORY_UPDATE,
     MEMORY_DELETE,
-    MEMORY_HEALTH,
     MEMORY_STATS,
-    MEMORY_CLEANUP,
 )
+"""What an assistant is told of. Each costs every conversation its tokens."""
+
+UNLISTED_TOOLS: tuple[Tool, ...] = (MEMORY_HEALTH, MEMORY_CLEANUP)
+"""Rarely wanted by an assistant: answered, and listed with MCP_LIST_ALL_TOOLS=true."""
+
+LEGACY_TOOLS: tuple[Tool, ...] = RENAMED_TOOLS
+"""Names of older releases of the original: as UNLISTED_TOOLS, and refused with MCP_LEGACY_TOOL_NAMES=false."""
+
+TOOLS: tuple[Tool, ...] = (*LISTED_TOOLS, *UNLISTED_TOOLS)
 
 
-def offered_tools(*, legacy_names: bool) -> dict[str, Tool]:
-    """Tools by name, in the order in which they are listed."""
+def answered_tools(*, legacy_names: bool = True) -> dict[str, Tool]:
+    """The tools that a client may call, by name."""
     return {tool.name: tool for tool in (*TOOLS, *(LEGACY_TOOLS if legacy_names else ()))}
+
+
+def listed_tools(*, legacy_names: bool = True, everything: bool = False) -> dict[str, Tool]:
+    """The tools that `tools/list` shows, by name, in its order. `everything`: all that are answered."""
+    return answered_tools(legacy_names=legacy_names) if everything else {tool.name: tool for tool in LISTED_TOOLS}

@@ -108,6 +108,8 @@ MEMORY_SEARCH = Tool(
         "max_response_chars": MAX_CHARS,
         "agent_id": filters.AGENT_ID,
         "store": filters.STORE,
+    },
+    accepted={
         "quality_boost": schemas.number(schemas.WITHOUT_EFFECT),
         "rerank": schemas.flag(schemas.WITHOUT_EFFECT),
         "ranking_weights": schemas.mapping({}, description=schemas.WITHOUT_EFFECT, open_ended=True),

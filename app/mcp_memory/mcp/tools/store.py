@@ -96,6 +96,8 @@ MEMORY_STORE = Tool(
         ),
         "agent_id": schemas.text("Id of the agent that stores it: kept as the tag agent:<id>"),
         "store": schemas.text("Store to put it in", default=DEFAULT_STORE),
+    },
+    accepted={
         "restore_deleted": schemas.flag(f"A deleted text can always be stored again. {schemas.WITHOUT_EFFECT}"),
     },
     required=("content",),

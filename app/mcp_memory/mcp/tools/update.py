@@ -76,8 +76,8 @@ MEMORY_UPDATE = Tool(
             open_ended=True,
         ),
         "preserve_timestamps": schemas.flag("Leave updated_at as it is where only metadata changes", default=True),
-        "versioned": schemas.flag(f"Memories are changed in place. {schemas.WITHOUT_EFFECT}", default=False),
     },
+    accepted={"versioned": schemas.flag(f"Memories are changed in place. {schemas.WITHOUT_EFFECT}", default=False)},
     required=("content_hash", "updates"),
     output=schemas.mapping(
         {
