@@ -7,20 +7,54 @@ A setting whose value is a secret has a `_FILE` form that names a file holding i
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from mcp_memory.addresses import checked_url
+from mcp_memory.allowed_values import allowed, unit
+from mcp_memory.backend_names import backend_of
 from mcp_memory.domain.errors import ConfigurationError
+from mcp_memory.environment import given, value_of
+from mcp_memory.secret_files import read_secret
+from mcp_memory.zones import zone_of
 
 
 def _expanded(value: object) -> object:
-    """`~` and `$HOME` in a path, as a shell would expand them."""
-    return os.path.expandvars(os.path.expanduser(value)) if isinstance(value, str) else value  # noqa: PTH111
+    """`~` and `$HOME` in a path, as a shell would expand them. A relative one would mean another place in each folder that a
+    command is typed in, so it is refused; one that the program itself gives is made absolute."""
+    if isinstance(value, Path):
+        return value.absolute()
+    if not isinstance(value, str):
+        return value
+    text = os.path.expandvars(os.path.expanduser(value))  # noqa: PTH111
+    if unset := re.search(r"\$(\w+|\{[^}]*\})", text):
+        raise ValueError(f"{unset[0]} in it is not set: write the folder's whole path")
+    if text.startswith("~"):
+        raise ValueError(f"there is no home for {text.split('/', 1)[0]}: write the folder's whole path")
+    path = Path(text)
+    if not path.is_absolute():
+        raise ValueError(
+            f"{text} is a relative path, which would be another place in each working directory. Here it is:  {path.absolute()}"
+        )
+    return path
 
 
 def _comma_list(value: object) -> object:
@@ -29,6 +63,7 @@ def _comma_list(value: object) -> object:
 
 ExpandedPath = Annotated[Path, BeforeValidator(_expanded)]
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
+Url = Annotated[str, AfterValidator(checked_url)]
 SECRETS = (
     "MCP_API_KEY",
     "MCP_METRICS_KEY",
@@ -77,7 +112,12 @@ class Settings(BaseSettings):
     """Read from the environment; build it with `load_settings()`, which turns mistakes into ConfigurationError."""
 
     model_config = SettingsConfigDict(
-        extra="ignore", frozen=True, populate_by_name=True, validate_default=True, hide_input_in_errors=True
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     # Storage
@@ -95,21 +135,34 @@ class Settings(BaseSettings):
     """Binary quantization: 32 times smaller vectors in RAM, candidates rescored with the originals."""
     on_disk_payload: bool = Field(True, validation_alias="QDRANT_ON_DISK_PAYLOAD")
     """Payloads on disk; false keeps them in RAM."""
-    collection: str = Field("memories", validation_alias="MCP_QDRANT_COLLECTION", pattern=r"^[A-Za-z0-9_-]{1,128}$")
+    collection: str = Field(
+        "memories",
+        validation_alias="MCP_QDRANT_COLLECTION",
+        json_schema_extra=unit("up to 128 letters, digits, _ and -"),
+        pattern=r"^[A-Za-z0-9_-]{1,128}$",
+    )
     """Name of the collection (an alias, on a server)."""
-    disk_reserve_bytes: int = Field(128 * 1024 * 1024, ge=0, validation_alias="MCP_QDRANT_DISK_RESERVE_BYTES")
+    disk_reserve_bytes: int = Field(
+        128 * 1024 * 1024, ge=0, validation_alias="MCP_QDRANT_DISK_RESERVE_BYTES", json_schema_extra=unit("bytes")
+    )
     """Free space below which embedded writes are refused: the engine dies of SIGBUS on a full disk."""
-    graph_threshold: int = Field(50_000, ge=0, validation_alias="MCP_QDRANT_GRAPH_THRESHOLD")
+    graph_threshold: int = Field(
+        50_000, ge=0, validation_alias="MCP_QDRANT_GRAPH_THRESHOLD", json_schema_extra=unit("memories")
+    )
     """Memories from which the embedded engine builds an HNSW graph by generation swap; 0 never builds one."""
 
     # Qdrant server or cluster
-    qdrant_url: str | None = Field(None, validation_alias="MCP_QDRANT_URL")
-    """Address of REST; several nodes of one cluster, separated by commas, of which the first that answers is used."""
+    qdrant_url: str | None = Field(
+        None,
+        validation_alias="MCP_QDRANT_URL",
+        json_schema_extra=unit("addresses that begin with http:// or https://, separated by commas"),
+    )
+    """Use the Qdrant server at this address of its REST API instead of the embedded engine; several nodes of one cluster are
+    separated by commas, and the first that answers is used."""
     quantization_kind: QuantizationKind = Field(
         QuantizationKind.BINARY, validation_alias="MCP_QDRANT_QUANTIZATION_KIND"
     )
     """What a server uses where quantization is enabled."""
-    """Use the Qdrant server or cluster at this URL instead of the embedded engine."""
     qdrant_api_key: SecretStr | None = Field(
         None, validation_alias=AliasChoices("MCP_QDRANT_API_KEY", "QDRANT_API_KEY")
     )
@@ -117,27 +170,41 @@ class Settings(BaseSettings):
     qdrant_prefer_grpc: bool = Field(False, validation_alias="MCP_QDRANT_PREFER_GRPC")
     """Speak gRPC instead of REST to the Qdrant server."""
     qdrant_grpc_port: int = Field(6334, ge=1, le=65535, validation_alias="MCP_QDRANT_GRPC_PORT")
+    """Port of gRPC on the Qdrant server."""
     qdrant_ca_file: ExpandedPath | None = Field(None, validation_alias="MCP_QDRANT_CA_FILE")
     """Certificate authority that the Qdrant server's certificate is checked against."""
-    qdrant_timeout: float = Field(10.0, gt=0, le=300, validation_alias="MCP_QDRANT_TIMEOUT")
+    qdrant_timeout: float = Field(
+        10.0, gt=0, le=300, validation_alias="MCP_QDRANT_TIMEOUT", json_schema_extra=unit("seconds")
+    )
     """Seconds that one call to the Qdrant server may take."""
-    qdrant_shard_number: int | None = Field(None, ge=1, validation_alias="MCP_QDRANT_SHARD_NUMBER")
+    qdrant_shard_number: int | None = Field(
+        None, ge=1, le=1024, validation_alias="MCP_QDRANT_SHARD_NUMBER", json_schema_extra=unit("shards")
+    )
     """Shards of a new collection in a cluster."""
-    qdrant_replication_factor: int | None = Field(None, ge=1, validation_alias="MCP_QDRANT_REPLICATION_FACTOR")
+    qdrant_replication_factor: int | None = Field(
+        None, ge=1, le=64, validation_alias="MCP_QDRANT_REPLICATION_FACTOR", json_schema_extra=unit("replicas")
+    )
     """Replicas of each shard of a new collection in a cluster."""
     qdrant_write_consistency_factor: int | None = Field(
-        None, ge=1, validation_alias="MCP_QDRANT_WRITE_CONSISTENCY_FACTOR"
+        None, ge=1, le=64, validation_alias="MCP_QDRANT_WRITE_CONSISTENCY_FACTOR", json_schema_extra=unit("replicas")
     )
     """Replicas that must have a write before it is acknowledged."""
     qdrant_read_consistency: str | None = Field(
-        None, validation_alias="MCP_QDRANT_READ_CONSISTENCY", pattern=r"^(?i:majority|quorum|all|[1-9][0-9]?)$"
+        None,
+        validation_alias="MCP_QDRANT_READ_CONSISTENCY",
+        json_schema_extra=unit("majority, quorum, all or a number from 1 to 99"),
+        pattern=r"^(?i:majority|quorum|all|[1-9][0-9]?)$",
     )
     """`majority`, `quorum`, `all`, or a number of replicas asked on a read."""
 
     # Circuit breaker
-    breaker_failures: int = Field(5, ge=1, validation_alias="MCP_BREAKER_FAILURES")
+    breaker_failures: int = Field(
+        5, ge=1, le=1000, validation_alias="MCP_BREAKER_FAILURES", json_schema_extra=unit("failures")
+    )
     """Failures of the storage in a row that open the circuit breaker."""
-    breaker_seconds: float = Field(60.0, gt=0, validation_alias="MCP_BREAKER_SECONDS")
+    breaker_seconds: float = Field(
+        60.0, gt=0, le=86_400, validation_alias="MCP_BREAKER_SECONDS", json_schema_extra=unit("seconds")
+    )
     """Seconds until an open circuit breaker lets one request through."""
 
     # Embedding
@@ -149,11 +216,21 @@ class Settings(BaseSettings):
     """Folder with the model's files, or with a graph made beforehand."""
     embedding_cache_dir: ExpandedPath | None = Field(None, validation_alias="MCP_EMBEDDING_CACHE_DIR")
     """Where graphs made from weights are kept; default: the user's cache folder."""
-    embedding_threads: int | None = Field(None, ge=1, validation_alias="MCP_EMBEDDING_THREADS")
+    offline: bool = Field(False, validation_alias="MCP_MEMORY_OFFLINE")
+    """Never ask the Hub for a model: it comes from a package, a folder, or the Hub's cache."""
+    embedding_threads: int | None = Field(
+        None, ge=1, le=1024, validation_alias="MCP_EMBEDDING_THREADS", json_schema_extra=unit("threads")
+    )
     """Threads of the embedding model; default: as many as there are cores."""
-    embedding_timeout: float = Field(30.0, gt=0, validation_alias="MCP_EMBEDDING_TIMEOUT")
+    embedding_timeout: float = Field(
+        30.0, gt=0, le=3600, validation_alias="MCP_EMBEDDING_TIMEOUT", json_schema_extra=unit("seconds")
+    )
     """Seconds that a call to an embedding endpoint may take."""
-    external_embedding_url: str | None = Field(None, validation_alias="MCP_EXTERNAL_EMBEDDING_URL")
+    external_embedding_url: Url | None = Field(
+        None,
+        validation_alias="MCP_EXTERNAL_EMBEDDING_URL",
+        json_schema_extra=unit("an address that begins with http:// or https://"),
+    )
     """An OpenAI-compatible endpoint that embeds texts."""
     external_embedding_model: str | None = Field(None, validation_alias="MCP_EXTERNAL_EMBEDDING_MODEL")
     """The model's name at that endpoint; default: MCP_EMBEDDING_MODEL."""
@@ -161,31 +238,55 @@ class Settings(BaseSettings):
     """Key of that endpoint."""
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     """Key for OpenAI's models (`text-embedding-3-small`, ...)."""
-    openai_base_url: str = Field("https://api.openai.com/v1", validation_alias="OPENAI_BASE_URL")
+    openai_base_url: Url = Field(
+        "https://api.openai.com/v1",
+        validation_alias="OPENAI_BASE_URL",
+        json_schema_extra=unit("an address that begins with http:// or https://"),
+    )
     """Where OpenAI's models are asked."""
 
     # Memories
-    max_content_length: int = Field(65_536, ge=1, validation_alias="MCP_MAX_CONTENT_LENGTH")
+    max_content_length: int = Field(
+        65_536, ge=1, le=100_000_000, validation_alias="MCP_MAX_CONTENT_LENGTH", json_schema_extra=unit("characters")
+    )
     """Longest content of a new memory, in characters."""
     semantic_dedup_enabled: bool = Field(False, validation_alias="MCP_SEMANTIC_DEDUP_ENABLED")
     """Refuse a new text that means nearly the same as a stored one."""
-    semantic_dedup_threshold: float = Field(0.95, gt=0, le=1, validation_alias="MCP_SEMANTIC_DEDUP_THRESHOLD")
+    semantic_dedup_threshold: float = Field(
+        0.95, gt=0, le=1, validation_alias="MCP_SEMANTIC_DEDUP_THRESHOLD", json_schema_extra=unit("a cosine")
+    )
     """Cosine from which a new text counts as a duplicate when the check is on."""
-    timezone: str | None = Field(None, validation_alias="MCP_TIMEZONE")
+    timezone: str | None = Field(
+        None, validation_alias="MCP_TIMEZONE", json_schema_extra=unit("a name of the IANA time zones, or a POSIX rule")
+    )
     """IANA name used for "yesterday", "last week", ...; default: the system's."""
 
     # HTTP
-    http_host: str = Field("127.0.0.1", validation_alias="MCP_HTTP_HOST")
+    http_host: str = Field(
+        "127.0.0.1",
+        validation_alias="MCP_HTTP_HOST",
+        json_schema_extra=unit("an address of this machine, or a name of one"),
+    )
     """Address to listen on; others than loopback need MCP_API_KEY."""
     http_port: int = Field(8000, ge=0, le=65535, validation_alias="MCP_HTTP_PORT")
     """Port to listen on; 0 takes a free one."""
-    http_max_body_bytes: int = Field(1_048_576, ge=1024, validation_alias="MCP_HTTP_MAX_BODY_BYTES")
+    http_max_body_bytes: int = Field(
+        1_048_576,
+        ge=1024,
+        le=1_073_741_824,
+        validation_alias="MCP_HTTP_MAX_BODY_BYTES",
+        json_schema_extra=unit("bytes"),
+    )
     """Largest request body; more is answered with 413."""
-    http_max_concurrency: int = Field(256, ge=1, validation_alias="MCP_HTTP_MAX_CONCURRENCY")
+    http_max_concurrency: int = Field(
+        256, ge=1, le=65_536, validation_alias="MCP_HTTP_MAX_CONCURRENCY", json_schema_extra=unit("requests")
+    )
     """Requests in work at a time; those beyond wait in a queue of four times that size, then get 503 with Retry-After."""
-    workers: int = Field(1, ge=1, le=64, validation_alias="WEB_CONCURRENCY")
+    workers: int = Field(1, ge=1, le=64, validation_alias="WEB_CONCURRENCY", json_schema_extra=unit("processes"))
     """Worker processes."""
-    graceful_timeout: int = Field(8, ge=1, validation_alias="MCP_GRACEFUL_TIMEOUT")
+    graceful_timeout: int = Field(
+        8, ge=1, le=3600, validation_alias="MCP_GRACEFUL_TIMEOUT", json_schema_extra=unit("seconds")
+    )
     """Seconds that requests in work have to finish after SIGTERM."""
     api_key: SecretStr | None = Field(None, validation_alias="MCP_API_KEY")
     """The key that clients send as `Authorization: Bearer` or `X-API-Key`."""
@@ -211,54 +312,68 @@ class Settings(BaseSettings):
     """List every tool and argument that is answered, also those kept for older clients, which cost an assistant context."""
 
     # Owner of an embedded store
-    owner_idle_seconds: float = Field(600.0, gt=0, validation_alias="MCP_OWNER_IDLE_SECONDS")
+    owner_idle_seconds: float = Field(
+        600.0, gt=0, le=31_536_000, validation_alias="MCP_OWNER_IDLE_SECONDS", json_schema_extra=unit("seconds")
+    )
     """A background owner started by `memory mcp` or the CLI ends after this time without a request."""
 
     # Logs
-    log_level: str = Field("INFO", validation_alias="LOG_LEVEL", pattern=r"^(?i:DEBUG|INFO|WARNING|ERROR|CRITICAL)$")
+    log_level: str = Field(
+        "INFO",
+        validation_alias="LOG_LEVEL",
+        json_schema_extra=unit("DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+        pattern=r"^(?i:DEBUG|INFO|WARNING|ERROR|CRITICAL)$",
+    )
     """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."""
     log_format: LogFormat = Field(LogFormat.AUTO, validation_alias="MCP_LOG_FORMAT")
     """`console`, `json`, or `auto`: console on a terminal, JSON otherwise."""
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the library's signature
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, _Environment(settings_cls)
+
     @field_validator("backend", mode="before")
     @classmethod
-    def _original_spelling(cls, value: object) -> object:
-        return value.strip().lower().replace("-", "_") if isinstance(value, str) else value
+    def _known_backend(cls, value: object) -> object:
+        return backend_of(value) if isinstance(value, str) else value
 
-    @field_validator("qdrant_url", "external_embedding_url", "timezone", mode="before")
+    @field_validator("qdrant_url")
     @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
-        return None if isinstance(value, str) and not value.strip() else value
+    def _whole_addresses(cls, value: str | None) -> str | None:
+        for url in (value or "").split(","):
+            if url.strip():
+                checked_url(url.strip(), key="MCP_QDRANT_API_KEY")
+        return value if value and value.strip(" ,") else None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str | None) -> str | None:
+        if value is not None:
+            zone_of(value)
+        return value
 
     @model_validator(mode="before")
     @classmethod
     def _secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
         """`NAME_FILE` gives a secret by file; a name and its `_FILE` form together are a mistake."""
         for name in SECRETS:
-            path = os.environ.get(f"{name}_FILE")
-            if not path:
+            path = value_of(f"{name}_FILE")
+            if path is None:
                 continue
-            if os.environ.get(name):
+            if value_of(name) is not None:
                 raise ValueError(f"{name} and {name}_FILE are both set: keep one of them")
             try:
-                secret = Path(str(_expanded(path))).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"{name}_FILE: cannot read {path}: {error}") from None
-            if not secret:
-                raise ValueError(f"{name}_FILE: {path} is empty")
-            values[name] = secret
+                values[name] = read_secret(Path(os.path.expandvars(path)).expanduser())
+            except ValueError as error:
+                raise ValueError(f"{name}_FILE: {error}") from None
         return values
-
-    @model_validator(mode="after")
-    def _refuse_open_doors(self) -> Self:
-        for name, secret in (
-            ("MCP_API_KEY", self.api_key),
-            ("MCP_METRICS_KEY", self.metrics_key),
-            ("MCP_QDRANT_API_KEY", self.qdrant_api_key),
-        ):
-            if secret is not None and not secret.get_secret_value().strip():
-                raise ValueError(f"{name} is set but empty: give it a value or unset it")
-        return self
 
     @property
     def qdrant_urls(self) -> tuple[str, ...]:
@@ -279,19 +394,53 @@ class Settings(BaseSettings):
         return self.http_host in {"127.0.0.1", "localhost", "::1"} or self.http_host.startswith("127.")
 
 
+class _Environment(EnvSettingsSource):
+    """Variables under their documented names alone, cleaned: an empty one counts as unset, quotes and blanks around it go."""
+
+    def _load_env_vars(self) -> Mapping[str, str | None]:
+        names = {name.lower() for name in variables()}
+        return {name.lower(): value for name, value in given().items() if name.lower() in names}
+
+
+def names_of(field: FieldInfo) -> list[str]:
+    """The variables that set a field, the preferred one first."""
+    alias = field.validation_alias
+    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
+
+
+@cache
+def variables() -> frozenset[str]:
+    """Every variable that is a setting, `_FILE` forms included."""
+    fields = {name for field in Settings.model_fields.values() for name in names_of(field)}
+    return frozenset(fields | {f"{name}_FILE" for name in SECRETS})
+
+
 def load_settings(**overrides: Any) -> Settings:
     """Settings from the environment, with overrides by field name.
 
-    Raises ConfigurationError naming each variable that can't be used, without its value.
+    Raises ConfigurationError naming each variable that can't be used, without its value, and what may stand there.
     """
     try:
         return Settings(**overrides)
     except ValidationError as error:
-        lines = [
-            f"  {_variable(issue['loc'])}: {issue['msg'].removeprefix('Value error, ')}" for issue in error.errors()
-        ]
-        raise ConfigurationError("These settings can't be used:\n" + "\n".join(lines)) from None
+        raise ConfigurationError("These settings can't be used:\n" + "\n".join(_mistakes(error))) from None
 
 
-def _variable(location: tuple[int | str, ...]) -> str:
-    return str(location[0]) if location else "settings"
+def _mistakes(error: ValidationError) -> Iterator[str]:
+    fields = Settings.model_fields
+    for issue in error.errors():
+        name = str(issue["loc"][0]) if issue["loc"] else ""
+        field = next((each for key, each in fields.items() if name == key or name in names_of(each)), None)
+        message = issue["msg"].removeprefix("Value error, ")
+        if field is None:
+            yield f"  {message}" if not name else f"  {name}: {message}"
+        elif issue["type"] == "value_error":  # a sentence of ours, which says what to do
+            yield f"  {_variable(field)}: {message}"
+        else:
+            yield f"  {_variable(field)}: {message[:1].lower()}{message[1:]}. {allowed(field)}"
+
+
+def _variable(field: FieldInfo) -> str:
+    """The name under which the field was given, or its first one."""
+    names = names_of(field)
+    return next((name for name in names if value_of(name) is not None), names[0])

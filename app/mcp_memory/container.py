@@ -7,14 +7,11 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import SecretStr
 
 from mcp_memory.config import Backend, Settings
-from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.embedding.options import EmbeddingOptions
@@ -26,6 +23,7 @@ from mcp_memory.storage.base import BaseStorage
 from mcp_memory.storage.breaker import BreakerOptions, guarded
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 from mcp_memory.storage.qdrant_server.options import ServerOptions
+from mcp_memory.zones import system_zone, zone_of
 
 REQUESTS_AN_OPERATION = 3
 """A hybrid search: candidates, the scores that are missing, the winners' payload."""
@@ -117,21 +115,8 @@ def memories_options(settings: Settings) -> MemoriesOptions:
         max_content_length=settings.max_content_length,
         semantic_dedup_enabled=settings.semantic_dedup_enabled,
         semantic_dedup_threshold=settings.semantic_dedup_threshold,
-        zone=_zone(settings.timezone),
+        zone=zone_of(settings.timezone) if settings.timezone is not None else system_zone(),
     )
-
-
-def _zone(name: str | None) -> tzinfo:
-    if name is None:
-        import tzlocal  # noqa: PLC0415  (only where no zone is set)
-
-        return tzlocal.get_localzone()
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise ConfigurationError(
-            f"MCP_TIMEZONE={name} is not a time zone of this machine: use a name such as Europe/Berlin, or UTC."
-        ) from error
 
 
 async def _build(settings: Settings) -> Container:
@@ -218,6 +203,7 @@ def embedding_options(settings: Settings) -> EmbeddingOptions:
         provider=settings.embedding_provider.value if settings.embedding_provider else None,
         model_path=settings.embedding_model_path,
         cache_dir=settings.embedding_cache_dir,
+        offline=settings.offline,
         threads=settings.embedding_threads,
         timeout=settings.embedding_timeout,
         external_url=settings.external_embedding_url,

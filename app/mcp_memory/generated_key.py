@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from mcp_memory.config import Settings
 from mcp_memory.domain.errors import ConfigurationError
+from mcp_memory.secret_files import read_secret
 
 KEY_BYTES = 32
 
@@ -31,14 +32,15 @@ def with_generated_key(settings: Settings) -> Settings:
     try:
         if not path.exists():
             _make(path)
-        key = path.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ConfigurationError(
             f"MCP_GENERATED_KEY_FILE: no key can be kept in {path}: {error}.\n"
             "Make its folder writable for this user, or give a key with MCP_API_KEY or MCP_API_KEY_FILE."
         ) from error
-    if not key:
-        raise ConfigurationError(f"MCP_GENERATED_KEY_FILE: {path} is empty. Remove it, and a new key is made.")
+    try:
+        key = read_secret(path)
+    except ValueError as error:
+        raise ConfigurationError(f"MCP_GENERATED_KEY_FILE: {error}. Remove it, and a new key is made.") from None
     return settings.model_copy(update={"api_key": SecretStr(key)})
 
 

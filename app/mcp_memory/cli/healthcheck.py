@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
+
+from mcp_memory.environment import value_of
 
 TIMEOUT_SECONDS = 5.0
 EX_UNAVAILABLE = 69
@@ -12,11 +13,11 @@ EX_UNAVAILABLE = 69
 
 def healthcheck(*, as_json: bool = False) -> int:
     """Print the health in a line; 0 when healthy, 69 when not or not there, 78 when the port is none."""
-    host = os.environ.get("MCP_HTTP_HOST") or "127.0.0.1"
+    host = value_of("MCP_HTTP_HOST") or "127.0.0.1"
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    prefix = (os.environ.get("MCP_HTTP_ROOT_PATH") or "").rstrip("/")
+    prefix = (value_of("MCP_HTTP_ROOT_PATH") or "").rstrip("/")
     try:
-        port = int(os.environ.get("MCP_HTTP_PORT") or 8000)
+        port = int(value_of("MCP_HTTP_PORT") or 8000)
     except ValueError:
         print("MCP_HTTP_PORT is not a number")
         return 78

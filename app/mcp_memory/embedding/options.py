@@ -22,6 +22,8 @@ class EmbeddingOptions:
     """A folder with the model's files as on the Hub, or with a graph made by `python -m mcp_memory.embedding.prebuild`."""
     cache_dir: Path | None = None
     """Where graphs are kept; None: the platform's cache folder for `mcp-memory`."""
+    offline: bool = False
+    """Never ask the Hub."""
     threads: int | None = None
     """Threads of one inference; None: the cores this process may use, at most 8."""
     timeout: float = 30.0

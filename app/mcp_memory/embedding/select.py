@@ -74,7 +74,7 @@ def build_provider(options: EmbeddingOptions) -> EmbeddingProvider:
 
 
 def _onnx(options: EmbeddingOptions) -> EmbeddingProvider:
-    source = locate_model(options.model, options.model_path)
+    source = locate_model(options.model, options.model_path, offline=options.offline)
     if is_graph_folder(source):
         manifest = read_manifest(source)
         return OnnxProvider(source, manifest, name=options.model, threads=options.threads)
@@ -98,7 +98,7 @@ def _sentence_transformers(
         )
     from mcp_memory.embedding.sentence_transformers_provider import SentenceTransformersProvider  # noqa: PLC0415
 
-    folder = locate_model(options.model, options.model_path)
+    folder = locate_model(options.model, options.model_path, offline=options.offline)
     return SentenceTransformersProvider(folder, name=options.model, threads=options.threads)
 
 

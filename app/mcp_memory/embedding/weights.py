@@ -20,8 +20,9 @@ _LEFT_OUT = ("*.bin", "*.ckpt", "*.h5", "*.msgpack", "*.ot", "onnx/*", "openvino
 """Files of a Hub repository that hold the same weights in other forms, or none."""
 
 
-def locate_model(model: str, path: Path | None) -> Path:
-    """The folder that holds the model's files. The default model, installed as a package, needs no network.
+def locate_model(model: str, path: Path | None, *, offline: bool = False) -> Path:
+    """The folder that holds the model's files. The default model, installed as a package, needs no network; with `offline` none
+    does, or it isn't found.
 
     Raises ConfigurationError, naming the three ways to give a model, where it is nowhere to be found.
     """
@@ -31,7 +32,7 @@ def locate_model(model: str, path: Path | None) -> Path:
         if not path.is_dir():
             raise ConfigurationError(f"MCP_EMBEDDING_MODEL_PATH: there is no folder {path}.")
         return path
-    return packaged_model(model) or _hub_model(model)
+    return packaged_model(model) or _hub_model(model, offline=offline)
 
 
 def packaged_model(model: str) -> Path | None:
@@ -43,7 +44,7 @@ def packaged_model(model: str) -> Path | None:
     return None
 
 
-def _hub_model(model: str) -> Path:
+def _hub_model(model: str, *, offline: bool) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415  (half a second, and only here)
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
@@ -55,6 +56,8 @@ def _hub_model(model: str) -> Path:
     except (LocalEntryNotFoundError, HFValidationError):
         pass  # not in the cache, then: the Hub itself is next
     try:
+        if offline:
+            raise OSError("MCP_MEMORY_OFFLINE is on")
         folder = Path(snapshot_download(name, ignore_patterns=list(_LEFT_OUT)))
         return folder if _complete(folder) else Path(snapshot_download(name, ignore_patterns=list(_LEFT_OUT[1:])))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mcp_memory.environment import value_of
 from mcp_memory.owner.paths import OwnerPaths
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def _environment(settings: Settings) -> tuple[tuple[str, str], ...]:
     }
     variables |= {
         name: str(Path(os.path.expandvars(value)).expanduser().absolute())
-        for name, value in os.environ.items()
-        if name.endswith("_FILE") and name.removesuffix("_FILE") in _secrets() and value
+        for name in (f"{secret}_FILE" for secret in _secrets())
+        if (value := value_of(name)) is not None
     }
     return tuple(sorted(variables.items()))
 

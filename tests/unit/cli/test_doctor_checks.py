@@ -120,10 +120,11 @@ def test_secrets_and_defaults_are_not_in_the_settings_line(home: Path, monkeypat
     assert "MCP_HTTP_PORT" not in line
 
 
-def test_relative_paths_reach_a_background_owner_as_absolute_ones(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_key_files_reach_a_background_owner_as_absolute_ones(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(home)
     (home / "key").write_text("k")
-    monkeypatch.setenv("MCP_MEMORY_BASE_DIR", "base")
     monkeypatch.setenv("MCP_API_KEY_FILE", "key")
     store = identify(load_settings())
     assert store.folder == home / "base" / "qdrant"
