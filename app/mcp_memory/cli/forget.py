@@ -11,9 +11,10 @@ import typer
 
 from mcp_memory.cli import exits
 from mcp_memory.cli.options import After, AllTags, AsJson, Before, Store, Tags, Type, When, conditions
-from mcp_memory.cli.output import count, print_json
+from mcp_memory.cli.output import count, print_json, printable
 from mcp_memory.cli.service import LONG_SECONDS, service
 from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.domain.hashes import spellings
 
 
 def delete(
@@ -49,10 +50,10 @@ def delete(
     else:
         print(f"{'Would delete' if answer['dry_run'] else 'Deleted'} {count(answer['count'])}.")
         if dry_run:
-            print("\n".join(answer["hashes"]))
-    missing = [hash_ for hash_ in hashes or [] if hash_.strip().lower() not in set(answer["hashes"])]
+            print("\n".join(map(printable, answer["hashes"])))
+    missing = [hash_ for hash_ in hashes or [] if not set(spellings(hash_)) & set(answer["hashes"])]
     if missing:
-        print("No memory has the hash " + ", ".join(missing), file=sys.stderr)
+        print("No memory has the hash " + ", ".join(map(printable, missing)), file=sys.stderr)
         raise typer.Exit(exits.NOT_FOUND)
 
 

@@ -57,7 +57,7 @@ def print_memories(entries: Sequence[tuple[str, Mapping[str, Any]]], *, whole: b
         text = _excerpt(str(memory["content"]), whole=whole).replace("\n", "\n" + " " * len(before))
         emit((before, "green"), (text, ""), hang=len(before))
         emit((indent, ""), *_about(memory), hang=len(indent))
-        emit((f"{indent}{memory['content_hash']}", "dim"))
+        emit((f"{indent}{printable(str(memory['content_hash']))}", "dim"))
 
 
 def _excerpt(content: str, *, whole: bool) -> str:

@@ -22,11 +22,11 @@ LONG_SECONDS = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ExportPage:
-    """JSON lines, how many, and the hash behind which the next page begins."""
+    """JSON lines, how many, and the point id behind which the next page begins."""
 
     lines: bytes
     count: int
-    last_hash: str
+    last_id: str
 
 
 class Service:
@@ -52,7 +52,7 @@ class Service:
 
     async def export_page(self, parameters: Mapping[str, object]) -> ExportPage:
         response = await self.send("GET", with_parameters("/internal/export", parameters), seconds=LONG_SECONDS)
-        return ExportPage(response.body, int(response.headers["x-count"]), response.headers["x-last-hash"])
+        return ExportPage(response.body, int(response.headers["x-count"]), response.headers["x-last-id"])
 
 
 @asynccontextmanager

@@ -50,13 +50,13 @@ async def _export(file: str, query: dict[str, object], *, resume: bool) -> int:
     async with service() as remote:
         total = int((await remote.get("/api/memories", query | {"page_size": 1}))["total"])
         with ExportFile.open(file, resume=resume, total=total) as target:
-            parameters = query | {"after_hash": target.last_hash}
+            parameters = query | {"after_id": target.last_id}
             while True:
                 page = await remote.export_page(parameters)
                 if not page.count:
                     break
                 target.write(page.lines, page.count)
-                parameters["after_hash"] = page.last_hash
+                parameters["after_id"] = page.last_id
             return target.finish()
 
 

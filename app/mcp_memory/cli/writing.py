@@ -12,15 +12,16 @@ from typing import BinaryIO, Self
 
 from mcp_memory.cli.progress import Progress
 from mcp_memory.domain.errors import InvalidInputError, MemoryServiceError
+from mcp_memory.domain.memory import point_id
 
 
 class ExportFile:
     """Takes pages of JSON lines. `finish` puts the file under its name, on disk; leaving without it keeps FILE.partial."""
 
-    def __init__(self, file: BinaryIO, path: Path | None, *, last_hash: str | None, written: int, total: int) -> None:
+    def __init__(self, file: BinaryIO, path: Path | None, *, last_id: str | None, written: int, total: int) -> None:
         self._file = file
         self._path = path
-        self.last_hash = last_hash
+        self.last_id = last_id
         """Of the last memory in the file, where an export goes on; None at the beginning."""
         self._written = written
         self._stack = ExitStack()
@@ -30,7 +31,7 @@ class ExportFile:
     def open(cls, name: str, *, resume: bool, total: int) -> Self:
         """`-` is stdout. Raises InvalidInputError where there is nothing to resume, or another export seems to be at work."""
         if name == "-":
-            return cls(sys.stdout.buffer, None, last_hash=None, written=0, total=total)
+            return cls(sys.stdout.buffer, None, last_id=None, written=0, total=total)
         path = Path(name)
         partial = _partial(path)
         if resume and not partial.exists():
@@ -44,8 +45,8 @@ class ExportFile:
         except OSError as error:
             raise InvalidInputError(f"Can't write {partial}: {error.strerror}.") from error
         file = os.fdopen(fd, "r+b")
-        written, last_hash = _whole_lines(file) if resume else (0, None)
-        return cls(file, path, last_hash=last_hash, written=written, total=total)
+        written, last_id = _whole_lines(file) if resume else (0, None)
+        return cls(file, path, last_id=last_id, written=written, total=total)
 
     def write(self, lines: bytes, number: int) -> None:
         try:
@@ -86,7 +87,7 @@ def _partial(path: Path) -> Path:
 
 
 def _whole_lines(file: BinaryIO) -> tuple[int, str | None]:
-    """Cut off a last line that isn't whole; number of lines that are, and the hash in the last of them."""
+    """Cut off a last line that isn't whole; number of lines that are, and the point id of the last of them."""
     number, end, last = 0, 0, b""
     for line in file:
         if not line.endswith(b"\n"):
@@ -97,7 +98,7 @@ def _whole_lines(file: BinaryIO) -> tuple[int, str | None]:
     if not last:
         return 0, None
     try:
-        return number, str(json.loads(last)["content_hash"])
+        return number, point_id(str(json.loads(last)["content_hash"]))
     except (ValueError, KeyError, TypeError):
         raise InvalidInputError(
             "The last line of the partial file is no memory: remove the file and export again."

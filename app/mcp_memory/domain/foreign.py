@@ -13,6 +13,7 @@ from mcp_memory.domain.checks import EVERY_STORE, check_memory_type, check_metad
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.foreign_notes import IMPORTED_KEY, Note
 from mcp_memory.domain.foreign_times import NO_TIMES, RawTimes, resolve_times
+from mcp_memory.domain.hashes import can_be_kept
 from mcp_memory.domain.memory import DEFAULT_STORE, JsonValue, Memory, content_hash
 from mcp_memory.domain.tags import parse_tags
 
@@ -54,6 +55,7 @@ def convert(raw: RawMemory, *, fallback_time: float) -> tuple[Memory, tuple[Note
     store = _label(_store(raw.store), "store", kept, notes)
     created_at, updated_at = resolve_times(raw.times, fallback_time, kept, notes)
     metadata = _metadata(raw.metadata, kept, notes)
+    hash_ = _hash(raw.content_hash, content, kept, notes)
     if raw.homeless:
         kept.update({name: storable(value) for name, value in raw.homeless.items()})
         notes.append(Note.FIELDS_KEPT)
@@ -64,7 +66,7 @@ def convert(raw: RawMemory, *, fallback_time: float) -> tuple[Memory, tuple[Note
         metadata = _with_kept(metadata, kept)
     memory = Memory(
         content=content,
-        content_hash=_hash(raw.content_hash, content, notes),
+        content_hash=hash_,
         created_at=created_at,
         updated_at=updated_at,
         tags=tags,
@@ -115,18 +117,19 @@ def _text(value: object, name: str, kept: dict[str, JsonValue], notes: list[Note
     return value
 
 
-def _hash(value: object, content: str, notes: list[Note]) -> str:
+def _hash(value: object, content: str, kept: dict[str, JsonValue], notes: list[Note]) -> str:
+    """As the source has it; what could not be named here is kept beside the computed one."""
     computed = content_hash(content)
     stored = value.decode(errors="replace") if isinstance(value, bytes) else value
     if not isinstance(stored, str) or not stored.strip():
         notes.append(Note.HASH_MISSING)
         return computed
+    if not can_be_kept(stored):
+        kept["content_hash"] = storable(value)
+        notes.append(Note.HASH_UNUSABLE)
+        return computed
     if stored != computed:
         notes.append(Note.HASH_KEPT)
-        try:
-            stored.encode()
-        except UnicodeEncodeError:
-            raise UnreadableError("its hash isn't valid Unicode") from None
     return stored
 
 

@@ -22,6 +22,7 @@ class Note(StrEnum):
     TIME_MISSING = "time missing, filled in"
     TIME_DISAGREES = "ISO time disagrees with the number, number used and ISO form kept"
     HASH_KEPT = "hash can't be recomputed from the content, kept verbatim"
+    HASH_UNUSABLE = "hash can't be used as a name, computed and the original kept"
     HASH_MISSING = "hash missing, computed"
     FIELDS_KEPT = "fields without a home kept in metadata"
     GRAPH_KEPT = "graph edges kept in metadata"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 import uuid
 from collections.abc import Mapping
@@ -10,8 +9,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha1, sha256
 from typing import TYPE_CHECKING, Any, TypeAlias
-
-from mcp_memory.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +21,6 @@ JsonValue: TypeAlias = Any
 
 DEFAULT_STORE = "default"
 POINT_NAMESPACE = uuid.UUID("6f1c9a52-8a4e-5d0b-9d0f-3b8a2c7e41d6")
-_HASH = re.compile(r"[0-9a-f]{64}")
 
 
 def content_hash(content: str) -> str:
@@ -34,14 +30,6 @@ def content_hash(content: str) -> str:
     (NFC and NFD of a text are two memories), since hashes stored by older releases must stay what they are.
     """
     return sha256(content.strip().lower().encode("utf-8")).hexdigest()
-
-
-def parse_content_hash(text: str) -> str:
-    """Return the hash in lower case; raise InvalidInputError unless it is 64 hex digits."""
-    candidate = text.strip().lower()
-    if not _HASH.fullmatch(candidate):
-        raise InvalidInputError(f"A content hash is 64 hexadecimal digits, got {text[:80]!r}.", field="content_hash")
-    return candidate
 
 
 def point_id(hash_: str) -> str:

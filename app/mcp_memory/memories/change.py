@@ -12,7 +12,8 @@ from mcp_memory.domain.checks import (
     json_size,
 )
 from mcp_memory.domain.errors import InvalidInputError, MemoryNotFoundError
-from mcp_memory.domain.memory import JsonValue, Memory, MemoryChanges, parse_content_hash
+from mcp_memory.domain.hashes import check_content_hash
+from mcp_memory.domain.memory import JsonValue, Memory, MemoryChanges
 from mcp_memory.domain.tags import parse_tags
 from mcp_memory.memories.context import Context
 from mcp_memory.memories.requests import RawTags
@@ -28,7 +29,7 @@ async def update(
     preserve_timestamps: bool,
     store: str | None,
 ) -> Memory:
-    hash_ = parse_content_hash(content_hash)
+    check_content_hash(content_hash)
     changes = MemoryChanges(
         tags=None if tags is None else parse_tags(tags),
         memory_type=check_memory_type(memory_type),
@@ -36,13 +37,13 @@ async def update(
     )
     if changes.empty:
         raise InvalidInputError("There is nothing to change: give tags, memory_type or metadata.", field="updates")
-    memory = await context.existing(hash_, check_store_choice(store))
+    memory = await context.existing(content_hash, check_store_choice(store))
     if changes.metadata is not None:
         _check_merged(memory, changes.metadata)
     only_metadata = changes.tags is None and changes.memory_type is None
     updated_at = None if preserve_timestamps and only_metadata else context.clock()
     return await context.storage.update(
-        hash_, MemoryChanges(changes.tags, changes.memory_type, changes.metadata, updated_at)
+        memory.content_hash, MemoryChanges(changes.tags, changes.memory_type, changes.metadata, updated_at)
     )
 
 
@@ -56,10 +57,9 @@ def _check_merged(memory: Memory, changes: Mapping[str, JsonValue]) -> None:
         )
 
 
-async def delete(content_hash: str, context: Context, *, store: str | None) -> None:
-    hash_ = parse_content_hash(content_hash)
-    choice = check_store_choice(store)
-    if choice is not None:
-        await context.existing(hash_, choice)
-    if not await context.storage.delete([hash_]):
-        raise MemoryNotFoundError(hash_)
+async def delete(content_hash: str, context: Context, *, store: str | None) -> str:
+    """The hash under which it was stored."""
+    memory = await context.existing(content_hash, check_store_choice(store))
+    if not await context.storage.delete([memory.content_hash]):
+        raise MemoryNotFoundError(content_hash)
+    return memory.content_hash

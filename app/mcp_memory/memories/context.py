@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mcp_memory.domain.errors import DimensionMismatchError, EmbeddingError, InvalidInputError, MemoryNotFoundError
-from mcp_memory.domain.memory import Memory, parse_content_hash
+from mcp_memory.domain.hashes import nothing_named, spellings
+from mcp_memory.domain.memory import Memory
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.storage.base import BaseStorage
 
@@ -59,10 +60,13 @@ class Context:
 
     async def existing(self, content_hash: str, store: str | None) -> Memory:
         """The memory of this hash. Raises MemoryNotFoundError where there is none, or it is in another store than `store`."""
-        hash_ = parse_content_hash(content_hash)
-        memory = (await self.storage.get([hash_])).get(hash_)
-        if memory is None or (store is not None and memory.store != store):
-            raise MemoryNotFoundError(hash_)
+        names = spellings(content_hash)
+        there = await self.storage.get(names)
+        memory = next((there[name] for name in names if name in there), None)
+        if memory is None:
+            raise nothing_named(content_hash)
+        if store is not None and memory.store != store:
+            raise MemoryNotFoundError(content_hash)
         return memory
 
 

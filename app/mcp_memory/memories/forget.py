@@ -9,7 +9,8 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 
 from mcp_memory.domain.errors import InvalidInputError
-from mcp_memory.domain.memory import Memory, parse_content_hash
+from mcp_memory.domain.hashes import has_the_form, malformed, spellings
+from mcp_memory.domain.memory import Memory
 from mcp_memory.domain.memory import content_hash as hash_of
 from mcp_memory.domain.query import EVERYTHING, MemoryFilter
 from mcp_memory.memories.conditions import selects, to_filter
@@ -49,11 +50,15 @@ async def forget(
 async def _forget_hashes(
     hashes: Sequence[str], where: MemoryFilter, context: Context, *, dry_run: bool
 ) -> ForgetAnswer:
-    wanted = list(dict.fromkeys(parse_content_hash(hash_) for hash_ in hashes))
+    wanted = list(dict.fromkeys(spellings(hash_) for hash_ in hashes))
     if not 1 <= len(wanted) <= MAX_NAMED:
         raise InvalidInputError(f"Give 1 to {MAX_NAMED:,} hashes, got {len(wanted):,}.", field="hashes")
-    there = await context.storage.get(wanted)
-    found = [hash_ for hash_ in wanted if hash_ in there and where.matches(there[hash_])]
+    there = await context.storage.get([name for names in wanted for name in names])
+    named = [next((name for name in names if name in there), None) for names in wanted]
+    found = [hash_ for hash_ in dict.fromkeys(named) if hash_ is not None and where.matches(there[hash_])]
+    for names, name in zip(wanted, named, strict=True):
+        if name is None and not has_the_form(names[0]):  # nothing that is gone already, but a slip: delete nothing
+            raise malformed(names[0])
     if found and not dry_run:
         found = await context.storage.delete(found)
     return ForgetAnswer(len(found), found, dry_run)

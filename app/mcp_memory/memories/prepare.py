@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mcp_memory.domain.checks import check_content, check_memory_type, check_metadata, check_store, check_time
 from mcp_memory.domain.errors import InvalidInputError
-from mcp_memory.domain.memory import Memory, content_hash, next_revision, parse_content_hash
+from mcp_memory.domain.hashes import check_content_hash
+from mcp_memory.domain.memory import Memory, content_hash, next_revision
 from mcp_memory.domain.tags import parse_tags
 from mcp_memory.memories.context import Context
 from mcp_memory.memories.requests import NewMemory
@@ -30,7 +31,7 @@ def _checked(new: NewMemory, context: Context, *, imported: bool) -> Memory:
     created_at = now if new.created_at is None else check_time(new.created_at, "created_at")
     return Memory(
         content=content,
-        content_hash=content_hash(content) if new.content_hash is None else parse_content_hash(new.content_hash),
+        content_hash=content_hash(content) if new.content_hash is None else check_content_hash(new.content_hash),
         created_at=created_at,
         updated_at=created_at if new.updated_at is None else check_time(new.updated_at, "updated_at"),
         tags=parse_tags(new.tags, imported=imported),

@@ -6,8 +6,8 @@ import time
 from dataclasses import replace
 
 from mcp_memory.domain.checks import check_limit, check_query, check_store_choice, check_threshold
-from mcp_memory.domain.errors import InvalidInputError, MemoryNotFoundError
-from mcp_memory.domain.memory import parse_content_hash
+from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.domain.hashes import nothing_named, spellings
 from mcp_memory.domain.query import MemoryFilter, SearchMode, SearchQuery
 from mcp_memory.memories.conditions import to_filter
 from mcp_memory.memories.context import Context
@@ -45,18 +45,19 @@ async def similar(
     content_hash: str, context: Context, *, limit: int, store: str | None, similarity_threshold: float | None
 ) -> SearchAnswer:
     started = time.perf_counter()
-    hash_ = parse_content_hash(content_hash)
+    names = spellings(content_hash)
     query = SearchQuery(
         mode=SearchMode.SEMANTIC,
         where=MemoryFilter(store=check_store_choice(store)),
         limit=check_limit(limit),
         min_similarity=check_threshold(similarity_threshold),
-        exclude=hash_,
     )
-    stored = (await context.storage.get_embedded([hash_])).get(hash_)
+    there = await context.storage.get_embedded(names)
+    stored = next((there[name] for name in names if name in there), None)
     if stored is None:
-        raise MemoryNotFoundError(hash_)
-    hits = await context.storage.search(replace(query, vector=stored.vector))
+        raise nothing_named(content_hash)
+    hash_ = stored.memory.content_hash
+    hits = await context.storage.search(replace(query, vector=stored.vector, exclude=hash_))
     return SearchAnswer(hits, "similar", hash_, _milliseconds_since(started))
 
 

@@ -36,7 +36,8 @@ class Memories:
     """The use cases over one storage and one embedder, which the caller opens and closes.
 
     Every method raises InvalidInputError for input that breaks a rule, having changed nothing; StorageError and EmbeddingError
-    come through as they are. Hashes are accepted in either case; a malformed one is an InvalidInputError.
+    come through as they are. Hashes are accepted in either case, ids of other stores as they are; what can be neither is an
+    InvalidInputError.
     """
 
     def __init__(
@@ -119,9 +120,9 @@ class Memories:
             store=store,
         )
 
-    async def delete(self, content_hash: str, *, store: str | None = None) -> None:
-        """Delete one memory durably. Raises MemoryNotFoundError where there is none."""
-        await change.delete(content_hash, self._context, store=store)
+    async def delete(self, content_hash: str, *, store: str | None = None) -> str:
+        """Delete one memory durably; the hash it was stored under. Raises MemoryNotFoundError where there is none."""
+        return await change.delete(content_hash, self._context, store=store)
 
     # Many memories
 
@@ -193,9 +194,14 @@ class Memories:
 
     # Transfer
 
-    def export(self, conditions: Conditions | None = None, *, after_hash: str | None = None) -> AsyncIterator[Memory]:
-        """Everything under the conditions (None: all, in every store), in order of point id; `after_hash` resumes behind it."""
-        return transfer.export(conditions, self._context, after_hash=after_hash)
+    def export(
+        self, conditions: Conditions | None = None, *, after_hash: str | None = None, after_id: str | None = None
+    ) -> AsyncIterator[Memory]:
+        """Everything under the conditions (None: all, in every store), in order of point id.
+
+        `after_id`, or `after_hash` as it is stored, resumes behind that memory.
+        """
+        return transfer.export(conditions, self._context, after_hash=after_hash, after_id=after_id)
 
     def export_embedded(
         self, conditions: Conditions | None = None, *, after_hash: str | None = None

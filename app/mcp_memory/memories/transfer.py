@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from mcp_memory.domain.errors import InvalidInputError
-from mcp_memory.domain.memory import EmbeddedMemory, Memory, next_revision, parse_content_hash, point_id
+from mcp_memory.domain.hashes import check_content_hash, has_the_form, malformed
+from mcp_memory.domain.memory import EmbeddedMemory, Memory, next_revision, point_id
 from mcp_memory.memories.conditions import to_filter
 from mcp_memory.memories.context import Context
 from mcp_memory.memories.prepare import prepare_imported
@@ -16,11 +17,14 @@ from mcp_memory.storage.base import UpsertMode, UpsertOutcome
 
 
 def export_embedded(
-    conditions: Conditions | None, context: Context, *, after_hash: str | None
+    conditions: Conditions | None, context: Context, *, after_hash: str | None, after_id: str | None = None
 ) -> AsyncIterator[EmbeddedMemory]:
     """Input is checked at the call, before the first memory is asked for: an answer may have begun to stream by then."""
     where = to_filter(conditions, now=context.clock(), zone=context.options.zone)
-    after_id = None if after_hash is None else point_id(parse_content_hash(after_hash))
+    if after_hash is not None:
+        if not has_the_form(check_content_hash(after_hash)):
+            raise malformed(after_hash)
+        after_id = point_id(after_hash)
     return _flat(context.storage.iterate(where, after_id=after_id))
 
 
@@ -30,8 +34,10 @@ async def _flat(batches: AsyncIterator[list[EmbeddedMemory]]) -> AsyncIterator[E
             yield item
 
 
-def export(conditions: Conditions | None, context: Context, *, after_hash: str | None) -> AsyncIterator[Memory]:
-    return _memories(export_embedded(conditions, context, after_hash=after_hash))
+def export(
+    conditions: Conditions | None, context: Context, *, after_hash: str | None, after_id: str | None = None
+) -> AsyncIterator[Memory]:
+    return _memories(export_embedded(conditions, context, after_hash=after_hash, after_id=after_id))
 
 
 async def _memories(items: AsyncIterator[EmbeddedMemory]) -> AsyncIterator[Memory]:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mcp_memory.domain import errors
-from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.memory import (
     POINT_NAMESPACE,
     Memory,
@@ -18,7 +17,6 @@ from mcp_memory.domain.memory import (
     iso,
     next_revision,
     normalise_for_matching,
-    parse_content_hash,
     point_id,
     similarity_score,
 )
@@ -51,17 +49,6 @@ def test_similarity_is_half_for_what_is_orthogonal_and_never_leaves_its_scale(co
 
 def test_matching_ignores_case_and_the_form_of_accents() -> None:
     assert normalise_for_matching(unicodedata.normalize("NFD", "STRASSE Ü")) == normalise_for_matching("straße ü")
-
-
-def test_hash_is_taken_in_any_case_and_with_blanks() -> None:
-    assert parse_content_hash(f" {HASH.upper()}\n") == HASH
-
-
-@pytest.mark.parametrize("text", ["", HASH[:-1], f"{HASH}0", "g" * 64])
-def test_what_is_no_hash_is_refused_by_name(text: str) -> None:
-    with pytest.raises(InvalidInputError, match="64 hexadecimal digits") as caught:
-        parse_content_hash(text)
-    assert caught.value.field == "content_hash"
 
 
 def test_fields_that_are_counted_give_a_memory_s_values() -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import httpx
+import numpy as np
 import pytest
+
+from embedders import HashEmbedder
+from mcp_memory.domain.hashes import has_the_form
+from mcp_memory.domain.memory import EmbeddedMemory, Memory
+from mcp_memory.storage.base import BaseStorage, UpsertMode
 
 pytestmark = pytest.mark.anyio
 UNKNOWN = "0" * 64
+DIMENSIONS = HashEmbedder().identity.dimensions
 
 
 async def store(client: httpx.AsyncClient, content: str, **fields: object) -> str:
@@ -31,6 +40,55 @@ async def test_a_stored_memory_can_be_read_back(client: httpx.AsyncClient) -> No
     assert memory["metadata"] == {"cups": 2}
     assert memory["created_at_iso"].endswith("Z")
     assert memory["updated_at"] >= memory["created_at"] > 1.6e9
+
+
+FOREIGN = [
+    "assoc_2024_abc",
+    "insight_7",
+    "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08",
+    "3f2b8c1e-9a44-4f6e-8d2b-1c5e7a9b0d13",
+    "a/b/../c?d=1#e%2F",
+    "naïve ключ",
+    "x",
+]
+
+
+@pytest.mark.parametrize("id_", FOREIGN)
+async def test_whatever_a_memory_is_called_it_can_be_read_changed_found_and_deleted(
+    client: httpx.AsyncClient, storage: BaseStorage, id_: str
+) -> None:
+    memory = Memory("brought along", id_, 5.0, 5.0)
+    vector = np.eye(1, DIMENSIONS, dtype=np.float32)[0]
+    await storage.upsert([EmbeddedMemory(memory, vector)], mode=UpsertMode.INSERT)
+    await store(client, "another one")
+    path = f"/api/memories/{quote(id_, safe='')}"
+    assert (await client.get(path)).json()["content"] == "brought along"
+    assert (await client.put(path, json={"tags": ["seen"]})).json()["memory"]["tags"] == ["seen"]
+    similar = await client.get(f"/api/search/similar/{quote(id_, safe='')}")
+    assert [hit["memory"]["content"] for hit in similar.json()["results"]] == ["another one"]
+    seen: list[str] = []
+    answer = {"next_cursor": None, "has_more": True}
+    while answer["has_more"]:
+        parameters = {"limit": 1} | ({"cursor": answer["next_cursor"]} if answer["next_cursor"] else {})
+        answer = (await client.get("/api/memories/hashes", params=parameters)).json()
+        seen += answer["hashes"]
+    assert id_ in seen
+    assert len(seen) == 2
+    asked = await client.post("/api/memories/delete", json={"hashes": [id_], "dry_run": True})
+    assert asked.json()["hashes"] == [id_]
+    assert (await client.delete(path)).json()["content_hash"] == id_
+    gone = 404 if has_the_form(id_) else 422
+    assert (await client.get(path)).status_code == gone
+    assert (await client.delete(path)).status_code == gone
+
+
+@pytest.mark.parametrize("malformed", ["%20", "a%00b", "x" * 600])
+async def test_what_can_be_no_hash_is_422_and_nothing_behind_the_slash_another_address(
+    client: httpx.AsyncClient, malformed: str
+) -> None:
+    for method in ("GET", "DELETE"):
+        assert (await client.request(method, f"/api/memories/{malformed}")).status_code == 422
+    assert (await client.get("/api/memories/", follow_redirects=True)).json()["total"] == 0
 
 
 async def test_a_duplicate_is_answered_with_the_stored_memory(client: httpx.AsyncClient) -> None:

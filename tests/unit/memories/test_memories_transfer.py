@@ -50,6 +50,18 @@ async def test_foreign_hashes_long_texts_and_nul_are_kept(world: World) -> None:
     assert (memory.content, memory.created_at, memory.updated_at) == (text, 5.5, 6.5)
 
 
+@pytest.mark.parametrize("id_", ["assoc_7", "abc", FOREIGN.upper(), "a/b\n", "ключ 7"])
+async def test_ids_of_other_stores_come_back_byte_for_byte_and_a_page_may_end_on_one(world: World, id_: str) -> None:
+    await world.memories.import_many([NewMemory("one", content_hash=id_), NewMemory("two")])
+    exported = [memory async for memory in world.memories.export()]
+    elsewhere = World()
+    report = await elsewhere.memories.import_many([as_new(memory) for memory in exported])
+    assert (report.imported, report.rejected) == (2, [])
+    assert (await elsewhere.memories.get(id_)).content_hash == id_
+    first, _ = [memory async for memory in elsewhere.memories.export()]
+    assert len([memory async for memory in elsewhere.memories.export(after_id=first.id)]) == 1
+
+
 async def test_an_import_again_changes_nothing_and_embeds_nothing(world: World) -> None:
     items = [NewMemory(f"text {number}", created_at=float(number)) for number in range(300)]
     await world.memories.import_many(items)
@@ -90,7 +102,7 @@ async def test_items_that_break_a_rule_are_listed_and_the_others_arrive(world: W
     bad = [
         NewMemory(" "),
         NewMemory("\ud800"),
-        NewMemory("hash", content_hash="abc"),
+        NewMemory("hash", content_hash="x" * 513),
         NewMemory("time", created_at=1.8e12),
         NewMemory("nan", metadata={"a": float("nan")}),
     ]

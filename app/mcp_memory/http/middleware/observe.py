@@ -74,5 +74,5 @@ def _record(scope: Scope, status: int | None, seconds: float) -> None:
 
 def route_of(scope: Scope) -> str:
     route: Any = scope.get("route")
-    path = getattr(route, "path", None)
+    path = getattr(route, "path_format", getattr(route, "path", None))
     return path if isinstance(path, str) else "unmatched"

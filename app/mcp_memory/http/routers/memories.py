@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Header, Query
 
-from mcp_memory.domain.memory import DEFAULT_STORE
+from mcp_memory.domain.hashes import is_computed
+from mcp_memory.domain.memory import DEFAULT_STORE, point_id
 from mcp_memory.http.answers import Json, memories_json, memory_json
 from mcp_memory.http.dependencies import MemoriesDep
 from mcp_memory.http.errors import RequestError
+from mcp_memory.http.hash_path import Hash
 from mcp_memory.http.schemas.common import READ, WRITE, MemoryOut, problems
 from mcp_memory.http.schemas.memories import (
     BulkIn,
@@ -28,7 +31,7 @@ from mcp_memory.memories.requests import Conditions, StoreResult, StoreStatus
 
 router = APIRouter(prefix="/api/memories", tags=["memories"])
 
-Hash = Annotated[str, Path(description="64 hexadecimal digits", examples=["a" * 64])]
+POINT_CURSOR = re.compile(r"point_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
 StoreQuery = Annotated[str | None, Query(description="Named store; `all` or nothing means every store")]
 Agent = Annotated[str | None, Header(alias="X-Agent-ID", description="Adds the tag `agent:<id>`")]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
@@ -116,12 +119,18 @@ async def list_hashes(
 ) -> Json:
     """Every content hash, in an order that stays the same while memories are stored."""
     hashes: list[str] = []
-    async for memory in memories.export(after_hash=cursor):
+    point = POINT_CURSOR.fullmatch(cursor or "")
+    async for memory in memories.export(after_hash=None if point else cursor, after_id=point[1] if point else None):
         hashes.append(memory.content_hash)
         if len(hashes) > limit:
             break
     page, more = hashes[:limit], len(hashes) > limit
-    return Json({"hashes": page, "next_cursor": page[-1] if more else None, "has_more": more})
+    return Json({"hashes": page, "next_cursor": _cursor(page[-1]) if more else None, "has_more": more})
+
+
+def _cursor(hash_: str) -> str:
+    """The hash itself; for a name that no cursor could be told from a slip, the point's id."""
+    return hash_ if is_computed(hash_) else f"point_{point_id(hash_)}"
 
 
 @router.post("/delete", response_model=ForgetOut, responses=WRITE)
@@ -140,13 +149,13 @@ async def forget_memories(memories: MemoriesDep, request: ForgetIn) -> Json:
     )
 
 
-@router.get("/{content_hash}", response_model=MemoryOut, responses=problems(404, 422))
+@router.get("/{content_hash:hash}", response_model=MemoryOut, responses=problems(404, 422))
 async def get_memory(memories: MemoriesDep, content_hash: Hash, store: StoreQuery = None) -> Json:
     """One memory by its hash."""
     return Json(memory_json(await memories.get(content_hash, store=store)))
 
 
-@router.put("/{content_hash}", response_model=UpdateOut, responses=WRITE | problems(404))
+@router.put("/{content_hash:hash}", response_model=UpdateOut, responses=WRITE | problems(404))
 async def update_memory(
     memories: MemoriesDep, content_hash: Hash, changes: MemoryChangesIn, store: StoreQuery = None
 ) -> Json:
@@ -169,11 +178,11 @@ async def update_memory(
     )
 
 
-@router.delete("/{content_hash}", response_model=DeleteOut, responses=problems(404, 422, 507))
+@router.delete("/{content_hash:hash}", response_model=DeleteOut, responses=problems(404, 422, 507))
 async def delete_memory(memories: MemoriesDep, content_hash: Hash, store: StoreQuery = None) -> Json:
     """Delete one memory, durably."""
-    await memories.delete(content_hash, store=store)
-    return Json({"success": True, "message": "Memory deleted", "content_hash": content_hash.strip().lower()})
+    deleted = await memories.delete(content_hash, store=store)
+    return Json({"success": True, "message": "Memory deleted", "content_hash": deleted})
 
 
 def _refuse_all_stores(memory: MemoryIn) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.http.answers import Json, search_json
 from mcp_memory.http.dependencies import MemoriesDep
 from mcp_memory.http.errors import RequestError
+from mcp_memory.http.hash_path import Hash
 from mcp_memory.http.schemas.common import problems
 from mcp_memory.http.schemas.search import SearchIn, SearchOut, TagSearchIn, TimeSearchIn
 from mcp_memory.memories.requests import Conditions, SearchRequest
@@ -60,10 +61,10 @@ async def search_by_time(memories: MemoriesDep, request: TimeSearchIn) -> Json:
     return Json(search_json(answer))
 
 
-@router.get("/similar/{content_hash}", response_model=SearchOut, responses=problems(404, 422))
+@router.get("/similar/{content_hash:hash}", response_model=SearchOut, responses=problems(404, 422))
 async def search_similar(
     memories: MemoriesDep,
-    content_hash: Annotated[str, Path(description="64 hexadecimal digits", examples=["a" * 64])],
+    content_hash: Hash,
     n_results: Annotated[int, Query(ge=1, le=100)] = 10,
     store: Annotated[str | None, Query(description="Named store; `all` or nothing means every store")] = None,
     similarity_threshold: Annotated[float | None, Query(ge=0, le=1)] = None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from typing import Annotated, Any
+from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Query
@@ -46,7 +47,7 @@ class ImportIn(BaseModel):
 async def export(
     memories: MemoriesDep,
     *,
-    after_hash: str | None = None,
+    after_id: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
     tag: str | None = None,
     tag_match: str = "any",
@@ -56,20 +57,20 @@ async def export(
     time_expr: str | None = None,
     store: str = "all",
 ) -> Response:
-    """A page of memories as JSON lines, in order of point id. An empty page is the end; else go on behind the last hash."""
+    """A page of memories as JSON lines, in order of point id. An empty page is the end; else go on behind the last id."""
     conditions = Conditions(tag, tag_match, memory_type, after, before, time_expr, store)
     lines: list[bytes] = []
     size, last = 0, ""
-    async for memory in memories.export(conditions, after_hash=after_hash):
+    async for memory in memories.export(conditions, after_id=None if after_id is None else str(after_id)):
         line = orjson.dumps(memory_json(memory), option=orjson.OPT_APPEND_NEWLINE)
         lines.append(line)
-        size, last = size + len(line), memory.content_hash
+        size, last = size + len(line), memory.id
         if len(lines) >= limit or size >= EXPORT_BYTES:
             break
     return Response(
         b"".join(lines),
         media_type="application/x-ndjson",
-        headers={"X-Last-Hash": last, "X-Count": str(len(lines))},
+        headers={"X-Last-Id": last, "X-Count": str(len(lines))},
     )
 
 

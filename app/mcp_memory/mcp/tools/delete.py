@@ -32,7 +32,7 @@ async def delete(memories: Memories, arguments: Arguments) -> ToolAnswer:
         return _deleted(answer.count, answer.hashes, dry_run=dry_run)
     answer = await memories.forget(conditions, hashes=[content_hash], dry_run=dry_run)
     if not answer.count:
-        raise MemoryNotFoundError(content_hash.strip().lower())
+        raise MemoryNotFoundError(content_hash)
     return _deleted(answer.count, answer.hashes, dry_run=dry_run)
 
 
