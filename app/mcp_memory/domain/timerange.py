@@ -12,6 +12,7 @@ from mcp_memory.domain.periods import LocalCalendar, Period
 from mcp_memory.domain.timephrases import parse_phrase
 
 MAX_EXPRESSION_LENGTH = 200
+_HOUR = 3600
 RANGE_EXAMPLES = (
     '"yesterday", "last week", "past 3 days", "2 weeks ago", "in March 2024", "this morning", "2024-03-05", '
     '"since last monday", "before 2024", "from March 5 to March 9"'
@@ -56,10 +57,11 @@ def parse_time_range(expression: str, now: float, zone: tzinfo, *, field: str = 
     return found
 
 
-def parse_instant(value: str | float, now: float, zone: tzinfo, *, field: str) -> float:
+def parse_instant(value: str | float, now: float, zone: tzinfo, *, field: str, behind: bool = False) -> float:
     """UTC seconds of an ISO date or date-time, of UTC seconds (also as a text), or of words; a period stands for its start.
 
-    "2 days ago" is exactly that long ago. Raises InvalidInputError with examples for anything else.
+    With `behind` a period that is longer than an hour (a day, a month) stands for its end: what comes after it. "2 days ago" is
+    exactly that long ago. Raises InvalidInputError with examples for anything else.
     """
     if not isinstance(value, str):
         return check_time(value, field)
@@ -74,6 +76,8 @@ def parse_instant(value: str | float, now: float, zone: tzinfo, *, field: str) -
         raise InvalidInputError(
             f"Can't read {field} {value.strip()!r} as a time. Examples: {INSTANT_EXAMPLES}.", field=field
         )
+    if behind and period.end is not None and period.instant == period.start and period.end - period.start > _HOUR:
+        return min(period.end, LATEST_TIME)
     return period.instant
 
 

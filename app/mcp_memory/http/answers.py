@@ -66,7 +66,7 @@ def search_json(answer: SearchAnswer) -> dict[str, Any]:
     reason = REASONS.get(answer.mode, answer.mode)
     return {
         "results": [hit_json(hit, reason) for hit in answer.hits],
-        "total_found": len(answer.hits),
+        "total_found": answer.total,
         "query": answer.query,
         "search_type": answer.mode,
         "processing_time_ms": round(answer.milliseconds, 3),

@@ -16,6 +16,7 @@ from starlette.requests import Request
 
 from mcp_memory.domain import errors
 from mcp_memory.http.answers import Json
+from mcp_memory.http.schemas.strict import UNKNOWN_FIELD
 
 STATUS_OF: tuple[tuple[type[errors.MemoryServiceError], int], ...] = (
     (errors.MemoryNotFoundError, 404),
@@ -126,6 +127,8 @@ def _validation_problem(issues: Sequence[Mapping[str, Any]]) -> Json:
         for issue in issues[:20]
     ]
     field = ".".join(str(part) for part in first["loc"][1:])
+    if first["type"] == UNKNOWN_FIELD:
+        return problem(422, UNKNOWN_FIELD, str(first["msg"]), field=field, detail=detail)
     return problem(422, "invalid_input", f"{field}: {first['msg']}.", field=field, detail=detail)
 
 

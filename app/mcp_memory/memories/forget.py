@@ -6,18 +6,17 @@ Slices are bounded, so that others get in between.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.hashes import has_the_form, malformed, spellings
-from mcp_memory.domain.memory import Memory
 from mcp_memory.domain.memory import content_hash as hash_of
 from mcp_memory.domain.query import EVERYTHING, MemoryFilter
-from mcp_memory.memories.conditions import selects, to_filter
+from mcp_memory.memories.conditions import refuse_blanks, selects, to_filter
 from mcp_memory.memories.context import Context
+from mcp_memory.memories.listing import SLICE, pages
 from mcp_memory.memories.requests import CleanupReport, Conditions, ForgetAnswer
 
-SLICE = 256
 MAX_NAMED = 1_000
 """Hashes that an answer names, and that a caller may give at once."""
 FOREIGN_AT_ONCE = 200_000
@@ -27,7 +26,7 @@ FOREIGN_AT_ONCE = 200_000
 async def forget(
     conditions: Conditions | None, context: Context, *, hashes: Sequence[str] | None, dry_run: bool
 ) -> ForgetAnswer:
-    where = to_filter(conditions, now=context.clock(), zone=context.options.zone)
+    where = to_filter(conditions, now=context.clock(), zone=context.options.zone, deleting=True)
     if hashes is not None:
         return await _forget_hashes(hashes, where, context, dry_run=dry_run)
     if not selects(where):
@@ -35,8 +34,10 @@ async def forget(
             "A delete needs at least one condition: hashes, tags, memory_type or a time. A store alone is not one.",
             field="conditions",
         )
+    if conditions is not None:
+        refuse_blanks(conditions)
     count, named = 0, list[str]()
-    async for part in _pages(where, context):
+    async for part in pages(where, context):
         found = [memory.content_hash for memory in part]
         if not dry_run:
             found = await context.storage.delete(found)
@@ -67,7 +68,7 @@ async def _forget_hashes(
 async def cleanup(context: Context, *, dry_run: bool) -> CleanupReport:
     """A duplicate has a foreign hash or is one of a foreign one's content, so only foreign ones need to be remembered."""
     foreign = 0
-    async for part in _pages(EVERYTHING, context):
+    async for part in pages(EVERYTHING, context):
         foreign += sum(memory.content_hash != hash_of(memory.content) for memory in part)
     shares = foreign // FOREIGN_AT_ONCE + 1
     count, named = 0, list[str]()
@@ -85,7 +86,7 @@ async def cleanup(context: Context, *, dry_run: bool) -> CleanupReport:
 async def _duplicates(context: Context, share: int, shares: int) -> list[str]:
     """Hashes of all but the newest of each content, for one share of all contents (by their hash)."""
     copies: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
-    async for part in _pages(EVERYTHING, context):
+    async for part in pages(EVERYTHING, context):
         for memory in part:
             canonical = hash_of(memory.content)
             if memory.content_hash != canonical and int(canonical[:8], 16) % shares == share:
@@ -98,13 +99,3 @@ async def _duplicates(context: Context, share: int, shares: int) -> list[str]:
             if original and original.store == store and hash_of(original.content) == canonical:
                 copies[canonical, store].append((original.created_at, canonical))
     return [hash_ for group in copies.values() for _, hash_ in sorted(group)[:-1]]
-
-
-async def _pages(where: MemoryFilter, context: Context) -> AsyncIterator[list[Memory]]:
-    """Everything that matches and was there at the start, newest first; what is stored meanwhile is newer, and not waited for."""
-    page = await context.storage.page(where, limit=SLICE)
-    while page.memories:
-        yield page.memories
-        if page.next is None:
-            return
-        page = await context.storage.page(where, limit=SLICE, cursor=page.next)

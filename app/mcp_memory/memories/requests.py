@@ -70,6 +70,8 @@ class Conditions:
     before: RawTime = None
     time_expr: str | None = None
     store: str | None = DEFAULT_STORE
+    open_ended: bool = False
+    """`time_expr` says since when, not until when: "yesterday" includes today."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +87,16 @@ class SearchRequest:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """Hits, best first. `mode` is "time" or "tag" where no text took part."""
+    """Hits, best first. `mode` is "time" or "tag" where no text took part.
+
+    `total` is how many memories match: all that meet the conditions or, where a text ranked them, the hits.
+    """
 
     hits: list[ScoredMemory]
     mode: str
     query: str
     milliseconds: float
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

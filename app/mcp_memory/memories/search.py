@@ -37,8 +37,11 @@ async def search(request: SearchRequest, context: Context) -> SearchAnswer:
             min_similarity=threshold,
         )
     )
+    total = len(hits)
+    if query is None and total == limit:
+        total = await context.storage.count(where)
     named = mode.value if query is not None else "tag" if where.tags else "time"
-    return SearchAnswer(hits, named, query or "", _milliseconds_since(started))
+    return SearchAnswer(hits, named, query or "", _milliseconds_since(started), total)
 
 
 async def similar(
@@ -46,19 +49,20 @@ async def similar(
 ) -> SearchAnswer:
     started = time.perf_counter()
     names = spellings(content_hash)
+    choice = check_store_choice(store)
     query = SearchQuery(
         mode=SearchMode.SEMANTIC,
-        where=MemoryFilter(store=check_store_choice(store)),
+        where=MemoryFilter(store=choice),
         limit=check_limit(limit),
         min_similarity=check_threshold(similarity_threshold),
     )
     there = await context.storage.get_embedded(names)
     stored = next((there[name] for name in names if name in there), None)
-    if stored is None:
+    if stored is None or (choice is not None and stored.memory.store != choice):
         raise nothing_named(content_hash)
     hash_ = stored.memory.content_hash
     hits = await context.storage.search(replace(query, vector=stored.vector, exclude=hash_))
-    return SearchAnswer(hits, "similar", hash_, _milliseconds_since(started))
+    return SearchAnswer(hits, "similar", hash_, _milliseconds_since(started), len(hits))
 
 
 def parse_mode(text: str) -> SearchMode:

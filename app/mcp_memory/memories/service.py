@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from mcp_memory.domain.checks import check_store_choice
 from mcp_memory.domain.memory import EmbeddedMemory, JsonValue, Memory
 from mcp_memory.domain.query import FacetField
+from mcp_memory.domain.timesentences import split_time
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.memories import change, forget, listing, search, statistics, store, transfer
 from mcp_memory.memories.conditions import to_filter
@@ -89,6 +90,10 @@ class Memories:
             content_hash, self._context, limit=limit, store=store, similarity_threshold=similarity_threshold
         )
 
+    def split_time(self, question: str) -> tuple[str | None, str | None]:
+        """The time that a sentence names, and the rest of it; each None where there is none."""
+        return split_time(question, self._context.clock())
+
     # One memory
 
     async def get(self, content_hash: str, *, store: str | None = None) -> Memory:
@@ -137,12 +142,25 @@ class Memories:
         """A page of 1 to 100 memories, newest first. `cursor` is `Cursor.encode()` of an earlier answer; else page 1, 2, ..."""
         return await listing.page(conditions, self._context, limit=limit, cursor=cursor, page=page)
 
+    def all_pages(self, conditions: Conditions) -> AsyncIterator[list[Memory]]:
+        """Everything that meets the conditions and was there at the start, newest first, some hundred at a time.
+
+        Input is checked at the call, before the first page is asked for.
+        """
+        where = to_filter(conditions, now=self._context.clock(), zone=self._context.options.zone)
+        return listing.pages(where, self._context)
+
+    async def hashes(self, cursor: str, *, limit: int) -> tuple[list[str], int | None]:
+        """Content hashes of every store in order of point id, and the cursor behind them: None at the end, "0" at the start."""
+        return await transfer.hashes(cursor, self._context, limit=limit)
+
     async def forget(
         self, conditions: Conditions | None = None, *, hashes: Sequence[str] | None = None, dry_run: bool = False
     ) -> ForgetAnswer:
         """Delete what meets all conditions, or the named hashes (where both are given: the named ones that meet them).
 
-        Tags, memory_type or a time must be among the conditions, or hashes given: a store alone is not a condition.
+        Tags, memory_type or a time must be among the conditions, or hashes given: a store alone is not a condition. `after` a
+        day begins with the next one here, and a condition that is given and blank is refused.
         """
         return await forget.forget(conditions, self._context, hashes=hashes, dry_run=dry_run)
 

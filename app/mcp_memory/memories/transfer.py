@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from uuid import UUID
 
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.hashes import check_content_hash, has_the_form, malformed
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, next_revision, point_id
+from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.memories.conditions import to_filter
 from mcp_memory.memories.context import Context
 from mcp_memory.memories.prepare import prepare_imported
 from mcp_memory.memories.requests import Conditions, ImportReport, NewMemory, RejectedItem
 from mcp_memory.memories.store import SLICE
 from mcp_memory.storage.base import UpsertMode, UpsertOutcome
+
+_CURSOR_SHIFT = 128 - 52
 
 
 def export_embedded(
@@ -43,6 +47,35 @@ def export(
 async def _memories(items: AsyncIterator[EmbeddedMemory]) -> AsyncIterator[Memory]:
     async for item in items:
         yield item.memory
+
+
+async def hashes(cursor: str, context: Context, *, limit: int) -> tuple[list[str], int | None]:
+    """A cursor is the first 52 bits of a point id, plus one: a whole number that every reader of JSON keeps exactly.
+
+    Points that share them are given in one page, however long it gets: none is left out.
+    """
+    found: list[str] = []
+    last = -1
+    async for item in _flat(context.storage.iterate(EVERYTHING, after_id=_behind(cursor))):
+        key = UUID(item.memory.id).int >> _CURSOR_SHIFT
+        if len(found) >= limit and key != last:
+            return found, last + 1
+        found.append(item.memory.content_hash)
+        last = key
+    return found, None
+
+
+def _behind(cursor: str) -> str | None:
+    """The point id that a cursor ends with; a content hash, which earlier releases gave as cursor, still is one."""
+    text = cursor.strip()
+    if len(text) == 64:
+        return point_id(text.lower())
+    if not (text.isascii() and text.isdigit()) or len(text) > 16 or int(text) > 2**128 >> _CURSOR_SHIFT:
+        raise InvalidInputError(
+            f"The cursor {text[:80]!r} isn't one of this service: use `next_cursor` of an earlier page, or 0.",
+            field="cursor",
+        )
+    return str(UUID(int=(int(text) << _CURSOR_SHIFT) - 1)) if int(text) else None
 
 
 async def import_many(items: Sequence[NewMemory], context: Context, *, overwrite: bool) -> ImportReport:

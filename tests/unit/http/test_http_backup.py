@@ -27,7 +27,7 @@ async def test_a_backup_holds_every_memory_of_every_store_as_it_is(client: httpx
     assert len(lines) == 20
     assert {line["store"] for line in lines} == {"store0", "store1"}
     for line in lines:
-        assert (await client.get(f"/api/memories/{line['content_hash']}")).json() == line
+        assert (await client.get(f"/api/memories/{line['content_hash']}?store=all")).json() == line
 
 
 async def test_a_backup_of_nothing_is_empty(client: httpx.AsyncClient) -> None:

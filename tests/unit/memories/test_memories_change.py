@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from mcp_memory.domain.errors import InvalidInputError, MemoryNotFoundError
@@ -229,3 +231,25 @@ async def test_forgetting_bad_hashes_is_refused_and_deletes_nothing(world: World
     with pytest.raises(InvalidInputError):
         await world.memories.forget(Conditions(tags="a"), hashes=hashes)
     assert await world.contents() == ["text"]
+
+
+@pytest.mark.parametrize(
+    ("after", "left"),
+    [
+        ("2026-11-27", ["26", "27"]),
+        ("2026-11", ["26", "27", "28"]),
+        ("november 26", ["26"]),
+        ("2026-11-27T00:00:00Z", ["26"]),
+        ("2026-11-27 12:00", ["26", "27"]),
+    ],
+)
+async def test_a_deletion_after_a_day_leaves_the_day_alone(world: World, after: str, left: list[str]) -> None:
+    for day in ("26", "27", "28"):
+        world.clock.now = datetime(2026, 11, int(day), 10, tzinfo=UTC).timestamp()
+        await world.keep(day, tags=["x"])
+    world.clock.now += 86_400
+    await world.memories.forget(Conditions(tags=["x"], after=after))
+    listed = await world.memories.page(Conditions(tags=["x"]))
+    assert sorted(memory.content for memory in listed.memories) == left
+    found = await world.memories.page(Conditions(after="2026-11-26"))
+    assert found.total == len(left), "a listing after a day includes it"

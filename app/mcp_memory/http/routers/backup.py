@@ -11,14 +11,16 @@ from starlette.responses import Response, StreamingResponse
 from mcp_memory.domain.memory import Memory
 from mcp_memory.http.answers import memory_json
 from mcp_memory.http.dependencies import MemoriesDep
+from mcp_memory.http.known_fields import KNOWN, NO_BODY
 
-router = APIRouter(prefix="/api/backup", tags=["backup"])
+router = APIRouter(prefix="/api/backup", tags=["backup"], dependencies=KNOWN)
 MEDIA_TYPE = "application/x-ndjson"
 CHUNK_BYTES = 65_536
 
 
 @router.post(
     "",
+    dependencies=NO_BODY,
     response_class=Response,
     responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "One memory a line"}},
 )

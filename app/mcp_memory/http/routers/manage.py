@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from mcp_memory.http.answers import Json
 from mcp_memory.http.dependencies import MemoriesDep
 from mcp_memory.http.errors import RequestError
+from mcp_memory.http.known_fields import KNOWN, NO_BODY
 from mcp_memory.http.schemas.common import WRITE, problems
 from mcp_memory.http.schemas.manage import BulkDeleteIn, OperationOut
 from mcp_memory.memories.requests import Conditions
 
-router = APIRouter(prefix="/api/manage", tags=["manage"])
+router = APIRouter(prefix="/api/manage", tags=["manage"], dependencies=KNOWN)
 
 
 @router.post("/bulk-delete", response_model=OperationOut, responses=WRITE)
 async def bulk_delete(memories: MemoriesDep, request: BulkDeleteIn) -> Json:
     """Delete by tag, age or type. With `confirm_count` nothing is deleted unless exactly so many memories match."""
-    conditions = Conditions(tags=request.tag, memory_type=request.memory_type, before=request.before_date, store="all")
-    if request.confirm_count is not None:
+    # One tag as it stands: a comma doesn't make two of it, as it doesn't in the original service.
+    tags = None if request.tag is None else [request.tag]
+    conditions = Conditions(tags=tags, memory_type=request.memory_type, before=request.before_date, store="all")
+    if request.dry_run or request.confirm_count is not None:
         found = (await memories.forget(conditions, dry_run=True)).count
-        if found != request.confirm_count:
+        if request.confirm_count is not None and found != request.confirm_count:
             message = f"confirm_count is {request.confirm_count}, but {found} memories match: nothing was deleted."
             raise RequestError(400, "confirmation_mismatch", message, field="confirm_count")
+        if request.dry_run:
+            return Json(
+                _operation("bulk_delete", found, f"Would delete {found} memories (dry run: nothing was changed)")
+            )
     answer = await memories.forget(conditions)
     return Json(_operation("bulk_delete", answer.count, f"Deleted {answer.count} memories"))
 
 
-@router.post("/cleanup-duplicates", response_model=OperationOut, responses=problems(507))
-async def cleanup_duplicates(memories: MemoriesDep) -> Json:
+@router.post("/cleanup-duplicates", response_model=OperationOut, responses=problems(422, 507), dependencies=NO_BODY)
+async def cleanup_duplicates(
+    memories: MemoriesDep,
+    *,
+    dry_run: Annotated[bool, Query(description="Only count them", examples=[True])] = False,
+) -> Json:
     """Remove duplicates that imports brought in."""
-    report = await memories.cleanup()
-    return Json(_operation("cleanup_duplicates", report.count, f"Removed {report.count} duplicates"))
+    report = await memories.cleanup(dry_run=dry_run)
+    verb = "Would remove" if dry_run else "Removed"
+    return Json(_operation("cleanup_duplicates", report.count, f"{verb} {report.count} duplicates"))
 
 
 def _operation(name: str, count: int, message: str) -> dict[str, object]:

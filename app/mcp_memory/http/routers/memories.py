@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
+import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query
 
-from mcp_memory.domain.hashes import is_computed
-from mcp_memory.domain.memory import DEFAULT_STORE, point_id
+from mcp_memory.domain.checks import EVERY_STORE
+from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.http.answers import Json, memories_json, memory_json
 from mcp_memory.http.dependencies import MemoriesDep
 from mcp_memory.http.errors import RequestError
 from mcp_memory.http.hash_path import Hash
-from mcp_memory.http.schemas.common import READ, WRITE, MemoryOut, problems
+from mcp_memory.http.known_fields import KNOWN, NO_BODY
+from mcp_memory.http.schemas.common import READ, WRITE, MemoryOut, ReadStore, problems
 from mcp_memory.http.schemas.memories import (
     BulkIn,
     BulkOut,
@@ -29,19 +30,18 @@ from mcp_memory.http.schemas.memories import (
 )
 from mcp_memory.memories.requests import Conditions, StoreResult, StoreStatus
 
-router = APIRouter(prefix="/api/memories", tags=["memories"])
+router = APIRouter(prefix="/api/memories", tags=["memories"], dependencies=KNOWN)
 
-POINT_CURSOR = re.compile(r"point_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})")
-StoreQuery = Annotated[str | None, Query(description="Named store; `all` or nothing means every store")]
+WriteStore = Annotated[str, Query(description="The store that the memory is in; `all` is for reads only")]
 Agent = Annotated[str | None, Header(alias="X-Agent-ID", description="Adds the tag `agent:<id>`")]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
-PageSize = Annotated[int, Query(ge=1, le=100)]
+PageSize = Annotated[int | None, Query(ge=1, le=100, description="10 unless given")]
 
 
 @router.post("", response_model=StoreOut, responses=WRITE)
 async def store_memory(memories: MemoriesDep, memory: MemoryIn, agent: Agent = None) -> Json:
     """Store one memory, durably. A duplicate is answered with 200, `success: false` and the stored memory."""
-    _refuse_all_stores(memory)
+    refuse_all_stores(memory.store)
     dedup = False if memory.conversation_id is not None else None
     return Json(_stored_json(await memories.store(memory.to_new(agent), semantic_dedup=dedup)))
 
@@ -50,7 +50,7 @@ async def store_memory(memories: MemoriesDep, memory: MemoryIn, agent: Agent = N
 async def store_memories(memories: MemoriesDep, bulk: BulkIn, agent: Agent = None) -> Json:
     """Store up to 1,000 memories with one durable write; one result for each, in order."""
     for memory in bulk.memories:
-        _refuse_all_stores(memory)
+        refuse_all_stores(memory.store)
     results = await memories.store_many(
         [memory.to_new(agent) for memory in bulk.memories], skip_invalid=bulk.skip_invalid
     )
@@ -78,7 +78,8 @@ async def list_memories(
     memories: MemoriesDep,
     *,
     page: PageNumber = 1,
-    page_size: PageSize = 10,
+    page_size: PageSize = None,
+    limit: Annotated[int | None, Query(ge=1, le=100, description="As `page_size`, from older clients")] = None,
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before; instead of `page`")] = None,
     tag: Annotated[str | None, Query(description="One tag, or several separated by commas")] = None,
     tag_match: Annotated[str, Query(description="any or all")] = "any",
@@ -98,13 +99,15 @@ async def list_memories(
         time_expr=time_expr,
         store=store,
     )
-    listing = await memories.page(conditions, limit=page_size, cursor=cursor, page=page)
+    size = page_size or limit or 10
+    listing = await memories.page(conditions, limit=size, cursor=cursor, page=page)
     return Json(
         {
             "memories": memories_json(listing.memories),
             "total": listing.total,
             "page": page,
-            "page_size": page_size,
+            "page_size": size,
+            "total_pages": math.ceil(listing.total / size),
             "has_more": listing.next is not None,
             "next_cursor": listing.next.encode() if listing.next else None,
         }
@@ -114,23 +117,15 @@ async def list_memories(
 @router.get("/hashes", response_model=HashesOut, responses=READ)
 async def list_hashes(
     memories: MemoriesDep,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the answer before")] = None,
+    cursor: Annotated[str, Query(description="`next_cursor` of the answer before; 0 for the beginning")] = "0",
     limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+    include_deleted: Annotated[  # noqa: ARG001
+        bool, Query(description="Changes nothing: what is deleted here leaves nothing behind")
+    ] = False,
 ) -> Json:
-    """Every content hash, in an order that stays the same while memories are stored."""
-    hashes: list[str] = []
-    point = POINT_CURSOR.fullmatch(cursor or "")
-    async for memory in memories.export(after_hash=None if point else cursor, after_id=point[1] if point else None):
-        hashes.append(memory.content_hash)
-        if len(hashes) > limit:
-            break
-    page, more = hashes[:limit], len(hashes) > limit
-    return Json({"hashes": page, "next_cursor": _cursor(page[-1]) if more else None, "has_more": more})
-
-
-def _cursor(hash_: str) -> str:
-    """The hash itself; for a name that no cursor could be told from a slip, the point's id."""
-    return hash_ if is_computed(hash_) else f"point_{point_id(hash_)}"
+    """Every content hash of every store, in an order that stays the same while memories are stored."""
+    hashes, following = await memories.hashes(cursor, limit=limit)
+    return Json({"hashes": hashes, "next_cursor": following, "has_more": following is not None})
 
 
 @router.post("/delete", response_model=ForgetOut, responses=WRITE)
@@ -150,45 +145,59 @@ async def forget_memories(memories: MemoriesDep, request: ForgetIn) -> Json:
 
 
 @router.get("/{content_hash:hash}", response_model=MemoryOut, responses=problems(404, 422))
-async def get_memory(memories: MemoriesDep, content_hash: Hash, store: StoreQuery = None) -> Json:
-    """One memory by its hash."""
+async def get_memory(memories: MemoriesDep, content_hash: Hash, store: ReadStore = DEFAULT_STORE) -> Json:
+    """One memory by its hash, where it is in the store that is asked for."""
     return Json(memory_json(await memories.get(content_hash, store=store)))
 
 
 @router.put("/{content_hash:hash}", response_model=UpdateOut, responses=WRITE | problems(404))
 async def update_memory(
-    memories: MemoriesDep, content_hash: Hash, changes: MemoryChangesIn, store: StoreQuery = None
+    memories: MemoriesDep, content_hash: Hash, changes: MemoryChangesIn, store: WriteStore = DEFAULT_STORE
 ) -> Json:
-    """Change tags, type or metadata; the text of a memory never changes."""
-    memory = await memories.update(
-        content_hash,
-        tags=changes.tags,
-        memory_type=changes.memory_type,
-        metadata=changes.metadata,
-        preserve_timestamps=changes.preserve_timestamps,
-        store=store,
-    )
+    """Change tags, type or metadata; the text of a memory never changes. Nothing to change is no error."""
+    refuse_all_stores(store)
+    message = "Memory updated"
+    if changes.empty:
+        message = "No updates provided - memory unchanged"
+        memory = await memories.get(content_hash, store=store)
+    else:
+        memory = await memories.update(
+            content_hash,
+            tags=changes.tags,
+            memory_type=changes.memory_type,
+            metadata=changes.metadata,
+            preserve_timestamps=changes.preserve_timestamps,
+            store=store,
+        )
     return Json(
         {
             "success": True,
-            "message": "Memory updated",
+            "message": message,
             "content_hash": memory.content_hash,
             "memory": memory_json(memory),
         }
     )
 
 
-@router.delete("/{content_hash:hash}", response_model=DeleteOut, responses=problems(404, 422, 507))
-async def delete_memory(memories: MemoriesDep, content_hash: Hash, store: StoreQuery = None) -> Json:
-    """Delete one memory, durably."""
+@router.delete(
+    "/{content_hash:hash}", response_model=DeleteOut, responses=problems(400, 404, 422, 507), dependencies=NO_BODY
+)
+async def delete_memory(memories: MemoriesDep, content_hash: Hash, store: WriteStore = DEFAULT_STORE) -> Json:
+    """Delete one memory, durably, where it is in the store that is named."""
+    refuse_all_stores(store)
     deleted = await memories.delete(content_hash, store=store)
     return Json({"success": True, "message": "Memory deleted", "content_hash": deleted})
 
 
-def _refuse_all_stores(memory: MemoryIn) -> None:
-    if memory.store == "all":
-        message = "A memory lives in one store: `all` stands for every store in searches and can't be stored into."
+def refuse_all_stores(store: str) -> None:
+    """400 for what is written to every store at once, or to none: as in the original service, `all` is for reads."""
+    if store.strip().lower() == EVERY_STORE:
+        message = "store='all' is only valid for reads: a memory lives in one store, so name it."
         raise RequestError(400, "invalid_store", message, field="store")
+    if not store.strip():
+        raise RequestError(
+            422, "invalid_store", "The store is given and empty: name it, or leave it out.", field="store"
+        )
 
 
 def _stored_json(result: StoreResult) -> dict[str, Any]:

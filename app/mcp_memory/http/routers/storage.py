@@ -6,9 +6,10 @@ from fastapi import APIRouter
 
 from mcp_memory.http.answers import Json
 from mcp_memory.http.dependencies import MemoriesDep
+from mcp_memory.http.known_fields import KNOWN
 from mcp_memory.http.schemas.health import StorageStatsOut
 
-router = APIRouter(prefix="/api/storage", tags=["storage"])
+router = APIRouter(prefix="/api/storage", tags=["storage"], dependencies=KNOWN)
 
 
 @router.get("/stats", response_model=StorageStatsOut)

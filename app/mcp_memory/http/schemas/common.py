@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from fastapi import Query
 from pydantic import BaseModel, Field
 
 Tags = Annotated[
     list[str] | str | None,
     Field(description="A list, a comma-separated string, or a JSON array as a string", examples=[["deploy", "ops"]]),
 ]
+ReadStore = Annotated[str, Query(description="Named store; `all` means every store", examples=["default"])]
 StoreName = Annotated[str, Field(description="Named store; `all` means every store")]
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.http.schemas.common import StoreName, Tags
+from mcp_memory.http.schemas.strict import RequestBody
 from mcp_memory.memories.requests import Conditions
 
 
-class ConditionsIn(BaseModel):
+class ConditionsIn(RequestBody):
     """What memories must meet: all that is given."""
 
     tags: Tags = None

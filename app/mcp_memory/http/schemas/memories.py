@@ -9,12 +9,13 @@ from pydantic import BaseModel, Field
 from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.http.schemas.common import MemoryOut, StoreName, Tags
 from mcp_memory.http.schemas.conditions import ConditionsIn
+from mcp_memory.http.schemas.strict import RequestBody
 from mcp_memory.memories.requests import NewMemory
 
 BULK_LIMIT = 1000
 
 
-class MemoryIn(BaseModel):
+class MemoryIn(RequestBody):
     """A memory to store. `client_hostname` and `restore_deleted` are accepted from older clients and change nothing."""
 
     content: str = Field(description="The text", examples=["Deployments to production happen on Tuesdays"])
@@ -61,7 +62,7 @@ class StoreOut(BaseModel):
     status: Literal["stored", "duplicate", "similar", "invalid"] | None = None
 
 
-class BulkIn(BaseModel):
+class BulkIn(RequestBody):
     memories: Annotated[list[MemoryIn], Field(min_length=1, max_length=BULK_LIMIT)]
     skip_invalid: bool = Field(
         True, description="Store the others where an item breaks a rule; false refuses them all (422)"
@@ -84,13 +85,17 @@ class BulkOut(BaseModel):
     results: list[BulkItemOut]
 
 
-class MemoryChangesIn(BaseModel):
+class MemoryChangesIn(RequestBody):
     """What to change. Tags replace; metadata is merged key by key; what is left out stays."""
 
     tags: Tags = None
     memory_type: str | None = None
     metadata: dict[str, Any] | None = None
     preserve_timestamps: bool = False
+
+    @property
+    def empty(self) -> bool:
+        return self.tags is None and self.memory_type is None and self.metadata is None
 
 
 class UpdateOut(BaseModel):
@@ -110,7 +115,7 @@ class ForgetIn(ConditionsIn):
     """What to delete: the named hashes, or everything that meets all conditions. A store alone is not a condition."""
 
     hashes: Annotated[list[str], Field(max_length=10_000)] | None = None
-    dry_run: bool = False
+    dry_run: bool = Field(False, description="Only count what would be deleted", examples=[True])
 
 
 class ForgetOut(BaseModel):
@@ -128,11 +133,14 @@ class MemoryPageOut(BaseModel):
     total: int
     page: int
     page_size: int
+    total_pages: int
     has_more: bool
     next_cursor: str | None
 
 
 class HashesOut(BaseModel):
+    """`next_cursor` is a whole number below 2**53."""
+
     hashes: list[str]
-    next_cursor: str | None
+    next_cursor: int | None
     has_more: bool

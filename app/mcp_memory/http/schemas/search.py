@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.http.schemas.common import MemoryOut, StoreName, Tags
 from mcp_memory.http.schemas.conditions import ConditionsIn
+from mcp_memory.http.schemas.strict import RequestBody
 
 Limit = Annotated[int, Field(ge=1, le=100)]
 Threshold = Annotated[float, Field(ge=0, le=1, description="Least similarity_score of a result")]
@@ -18,23 +19,29 @@ class SearchIn(ConditionsIn):
     """A search. Without a query the newest memories under the conditions are the answer."""
 
     query: str | None = Field(None, examples=["when do we deploy?"])
-    n_results: Limit = 10
+    n_results: Limit | None = Field(None, description="10 unless given")
     mode: str = Field("hybrid", description="hybrid (meaning and words), semantic, keyword (BM25) or exact (substring)")
     similarity_threshold: Threshold | None = None
     quality_boost: bool | None = Field(None, description="Accepted from older clients; changes nothing")
     quality_weight: float | None = Field(None, description="Accepted from older clients; changes nothing")
+    limit: Limit | None = Field(None, description="As n_results, from the original service's dashboard")
+    threshold: Threshold | None = Field(None, description="As similarity_threshold, from the same")
 
 
-class TagSearchIn(BaseModel):
+class TagSearchIn(RequestBody):
     tags: Tags
     match_all: bool = False
-    time_filter: str | None = Field(None, examples=["last month"])
-    limit: Limit = 100
+    time_filter: str | None = Field(None, description="Since then: `yesterday` includes today", examples=["last month"])
+    limit: Limit | None = Field(None, description="At most so many, the newest; all unless given")
+    query: str | None = Field(None, description="Accepted from older clients; changes nothing")
     store: StoreName = DEFAULT_STORE
 
 
-class TimeSearchIn(BaseModel):
-    query: str = Field(description="A time in words", examples=["last week"])
+class TimeSearchIn(RequestBody):
+    query: str = Field(
+        description="A time in words, also in a sentence: what the sentence says besides ranks the memories",
+        examples=["last week"],
+    )
     n_results: Limit = 10
     semantic_query: str | None = Field(None, description="Rank the memories of that time by this text")
     store: StoreName = DEFAULT_STORE
@@ -51,7 +58,7 @@ class HitOut(BaseModel):
 
 class SearchOut(BaseModel):
     results: list[HitOut]
-    total_found: int
+    total_found: int = Field(description="How many match, shown or not; of a ranked search the results shown")
     query: str
     search_type: str
     processing_time_ms: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mcp_memory.domain.errors import MemoryNotFoundError
+from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.mcp import schemas
 from mcp_memory.mcp.arguments import Arguments
 from mcp_memory.mcp.tool import Tool, ToolAnswer
@@ -17,7 +18,7 @@ _NAMED = 20
 
 
 async def delete(memories: Memories, arguments: Arguments) -> ToolAnswer:
-    """By hash, in any store unless one is named; or by filter, in the default store unless another is named."""
+    """By hash or by filter, in the default store unless another is named."""
     content_hash = arguments.filled("content_hash")
     dry_run = arguments.flag("dry_run")
     conditions = Conditions(
@@ -25,7 +26,7 @@ async def delete(memories: Memories, arguments: Arguments) -> ToolAnswer:
         tag_match=arguments.filled("tag_match") or "any",
         after=arguments.time("after"),
         before=arguments.time("before"),
-        store=arguments.filled("store") if content_hash is not None else filters.store_choice(arguments),
+        store=filters.store_choice(arguments),
     )
     if content_hash is None:
         answer = await memories.forget(conditions, dry_run=dry_run)
@@ -92,7 +93,7 @@ MEMORY_DELETE = Tool(
         "before": schemas.text('Delete memories created before this time: "2025-01-15", ISO date-time or words'),
         "after": schemas.text("Delete memories created at or after this time"),
         "dry_run": DRY_RUN,
-        "store": schemas.text('Store to delete from; "all" for every store. With a hash: any, unless it is named'),
+        "store": schemas.text('Store to delete from; "all" for every store', default=DEFAULT_STORE),
     },
     output=OUTPUT,
     run=delete,

@@ -6,9 +6,9 @@ import time
 from dataclasses import replace
 
 from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.domain.timesentences import split_time
 from mcp_memory.mcp import schemas
 from mcp_memory.mcp.arguments import Arguments
-from mcp_memory.mcp.time_in_query import split_time
 from mcp_memory.mcp.tool import Tool, ToolAnswer
 from mcp_memory.mcp.tools.delete import MEMORY_DELETE, delete
 from mcp_memory.mcp.tools.figures import MEMORY_HEALTH

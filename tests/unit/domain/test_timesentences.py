@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mcp_memory.mcp.time_in_query import split_time
+from mcp_memory.domain.timesentences import split_time
 
 NOW = 1_763_800_000.0
 
