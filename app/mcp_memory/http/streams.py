@@ -23,7 +23,7 @@ async def everything(memories: Memories, conditions: Conditions) -> Response:
     """
     started = time.perf_counter()
     pages = memories.all_pages(conditions)
-    first = await anext(pages, [])
+    first: list[Memory] = await anext(pages, [])
     if len(first) < SLICE:
         return Json({"results": [_hit(memory) for memory in first], **_rest(len(first), started)})
     return StreamingResponse(_written(first, pages, started), media_type="application/json")
