@@ -13,6 +13,7 @@ from pathlib import Path
 from mcp_memory.config import Settings
 from mcp_memory.domain.errors import ConfigurationError, StorageFullError
 from mcp_memory.loggers import structlog
+from mcp_memory.system.owners import owner_of, refuse_other_users, user_name
 
 NATIVE_PACKAGES = (
     "qdrant_edge",
@@ -83,27 +84,25 @@ def check_folder(folder: Path) -> None:
     """Raises ConfigurationError where the storage folder can't be made or written by this user, or belongs to another."""
     if sys.platform == "win32":
         return
+    refuse_other_users(folder)
     nearest = _nearest(folder)
-    owner, me = nearest.stat().st_uid, os.getuid()
-    usable = os.access(nearest, os.R_OK | os.W_OK | os.X_OK)
-    if usable and (nearest != folder or me in {owner, 0} or not _private(folder)):
+    if os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
         return
+    me, mine = os.getuid(), owner_of(nearest) == os.getuid()
     raise ConfigurationError(
-        f"The storage folder {folder} can't be used by user {me}: {nearest} "
-        + (f"belongs to user {owner}.\n" if owner != me else "is not writable.\n")
-        + f"Give it to this user, with the service stopped:  sudo chown -R {me}:{os.getgid()} {nearest}\n"
-        'For the volume of a container, docs/install.md has the one command ("A volume that root made").'
+        f"The storage folder {folder} can't be used by user {user_name(me)}: {nearest} is not writable.\n"
+        + (
+            f"Let its user write to it:  chmod u+rwx {nearest}"
+            if mine
+            else f"Make the folder for this user:  sudo install -d -m 0700 -o {me} -g {os.getgid()} {folder}"
+        )
+        + '\nFor the volume of a container, docs/install.md has the one command ("A volume that root made").'
     )
 
 
 def _nearest(folder: Path) -> Path:
     """The folder, or the lowest one above it that this user can see."""
     return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110 - False where it is forbidden
-
-
-def _private(folder: Path) -> bool:
-    """A folder that isn't ours and open to others is refused by the engine, which can't tighten it; a group's may be meant."""
-    return not folder.stat().st_mode & 0o020
 
 
 def check_space(folder: Path, reserve: int) -> None:

@@ -50,7 +50,7 @@ def test_folder_that_cannot_be_written_is_refused_with_the_command_that_helps(tm
     tmp_path.chmod(0o500)
     with pytest.raises(ConfigurationError, match="is not writable") as caught:
         preflight.check_folder(tmp_path / "qdrant")
-    assert "sudo chown" in str(caught.value)
+    assert f"chmod u+rwx {tmp_path}" in str(caught.value)
 
 
 def test_full_disk_is_refused_before_a_store_is_made_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

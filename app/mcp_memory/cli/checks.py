@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import stat
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from mcp_memory.domain.errors import MemoryServiceError
 from mcp_memory.owner.identity import StoreIdentity
 from mcp_memory.owner.lock import FileLock, read_holder
 from mcp_memory.owner.record import read_record
+from mcp_memory.system.owners import other_users, owner_of, user_name
 
 
 class Verdict(StrEnum):
@@ -143,26 +145,39 @@ def folder(settings: Settings, store: StoreIdentity) -> Iterator[Finding]:
     if not path.exists():
         yield Finding("Folder", Verdict.OK, f"{path} (not made yet)")
         return
-    status = path.stat()
-    mode = stat.S_IMODE(status.st_mode)
-    if sys.platform != "win32" and status.st_uid != os.getuid():
-        yield Finding(
-            "Folder", Verdict.FAILED, f"{path} belongs to user {status.st_uid}", f"sudo chown -R {os.getuid()} {path}"
-        )
-    elif sys.platform != "win32" and mode & 0o077:
-        yield Finding(
-            "Folder", Verdict.WARNING, f"{path} can be opened by others (mode {mode:04o})", f"chmod 0700 {path}"
-        )
-    else:
-        yield Finding("Folder", Verdict.OK, f"{path} (mode {mode:04o})")
+    problem: MemoryServiceError | None = None
     try:
         found = StorageFolder(path).look()
     except MemoryServiceError as error:
-        yield Finding("Format", Verdict.FAILED, error.message)
+        problem = error
+    yield _folder(path, ours=problem is None or StorageFolder(path).ours)
+    if problem is not None:
+        yield Finding("Format", Verdict.FAILED, problem.message)
     else:
         model = f"format {found.format}, {found.model.name}, {found.model.dimensions} dimensions" if found else "empty"
         yield Finding("Format", Verdict.OK, model)
     yield _space(path, settings.disk_reserve_bytes)
+
+
+def _folder(path: Path, *, ours: bool) -> Finding:
+    """Whose the folder is and who can open it; of one that isn't a store's nothing is advised but to leave it alone."""
+    status = path.stat()
+    mode = stat.S_IMODE(status.st_mode)
+    if sys.platform == "win32" or not ours:
+        return Finding("Folder", Verdict.OK, f"{path} (mode {mode:04o})")
+    if status.st_uid != os.geteuid():
+        detail, _, advice = other_users(path, status.st_uid).partition("\n")
+        return Finding("Folder", Verdict.FAILED, detail, advice)
+    left = [entry for entry in (*path.glob("*"), *path.glob("generations/*")) if owner_of(entry) != status.st_uid]
+    if left:
+        who = owner_of(left[0])
+        detail = f"{left[0]} belongs to user {user_name(who) if who is not None else 'unknown'}, not to the folder's"
+        advice = f"sudo chown -R {user_name(status.st_uid)} {shlex.quote(str(path))}"
+        return Finding("Folder", Verdict.FAILED, detail, advice)
+    if mode & 0o077:
+        detail = f"{path} can be opened by others (mode {mode:04o})"
+        return Finding("Folder", Verdict.WARNING, detail, f"chmod 0700 {path}")
+    return Finding("Folder", Verdict.OK, f"{path} (mode {mode:04o})")
 
 
 def _space(path: Path, reserve: int) -> Finding:

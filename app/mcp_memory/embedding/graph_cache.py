@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -31,9 +32,12 @@ from mcp_memory.embedding.graph_folder import (
     read_manifest,
 )
 from mcp_memory.loggers import structlog
+from mcp_memory.system.records import is_folder, read_record
 
 _log = structlog.get_logger(__name__)
 _KEEP_UNNAMED_SECONDS = 3600.0
+_NOTE_BYTES = 65_536
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _Loaded = TypeVar("_Loaded")
 
 
@@ -68,10 +72,13 @@ class GraphCache:
         return loader(folder, read_manifest(folder))
 
     def _named(self, key: str) -> Path | None:
+        """The folder that counts: one that `_build` made for this key, itself and not a link to it."""
         try:
-            return self._graphs / Path(json.loads((self._graphs / f"{key}.json").read_text("utf-8"))["folder"]).name
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            name = json.loads(read_record(self._graphs / f"{key}.json", limit=_NOTE_BYTES))["folder"]
+        except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
             return None
+        made = isinstance(name, str) and re.fullmatch(rf"{re.escape(key)}-[A-Za-z0-9_]{{1,32}}", name) is not None
+        return self._graphs / name if made and is_folder(self._graphs / name) else None
 
     def _build(self, key: str, source: Path, model: str, weights_sha256: str) -> Path:
         started = time.monotonic()
@@ -89,7 +96,7 @@ class GraphCache:
 
     def _remove_unnamed(self, key: str, keep: Path) -> None:
         for other in self._graphs.glob(f"{key}-*"):
-            if other != keep and other.is_dir() and time.time() - other.stat().st_mtime > _KEEP_UNNAMED_SECONDS:
+            if other != keep and is_folder(other) and time.time() - other.stat().st_mtime > _KEEP_UNNAMED_SECONDS:
                 shutil.rmtree(other, ignore_errors=True)
 
     def _weights_sha256(self, source: Path, model: str) -> str:
@@ -99,10 +106,11 @@ class GraphCache:
         expected = {"path": str(path), "model": model, "size": state.st_size, "mtime_ns": state.st_mtime_ns}
         note = self._folder / "sources" / f"{sha256(json.dumps([str(path), model]).encode()).hexdigest()[:32]}.json"
         try:
-            noted = json.loads(note.read_text("utf-8"))
-            if {name: noted.get(name) for name in expected} == expected:
+            noted = json.loads(read_record(note, limit=_NOTE_BYTES))
+            known = {name: noted.get(name) for name in expected} == expected
+            if known and _SHA256.fullmatch(noted["sha256"]):  # it becomes a name in the cache
                 return str(noted["sha256"])
-        except (FileNotFoundError, ValueError, KeyError, AttributeError):
+        except (FileNotFoundError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             pass  # never hashed, or the note is damaged: hash now
         found = hash_weights(source, model)
         _private_folder(note.parent)

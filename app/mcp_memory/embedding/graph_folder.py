@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,15 +15,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
+
 from mcp_memory.domain.errors import EmbeddingError
 from mcp_memory.embedding.encoder import TOKENIZER_NAME, WEIGHTS_NAME, EncoderConfig, read_encoder
 from mcp_memory.embedding.graph import GRAPH_FILE, GRAPH_VERSION, WEIGHTS_FILE, BertShape, write_graph
 from mcp_memory.embedding.models import WEIGHTS_SHA256, Prompts, hub_name, weights_fingerprint
 from mcp_memory.embedding.safetensors import read_safetensors
+from mcp_memory.system.records import read_record
 
 MANIFEST = "manifest.json"
 GRAPH_FOLDER_FILES = (GRAPH_FILE, WEIGHTS_FILE, TOKENIZER_NAME)
 _CHUNK = 1 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST = 1_000_000
 
 
 class DamagedGraphError(EmbeddingError):
@@ -63,11 +69,19 @@ def is_graph_folder(folder: Path) -> bool:
 def read_manifest(folder: Path) -> Manifest:
     """Raises DamagedGraphError where the manifest is missing, unreadable, or of another version of this service."""
     try:
-        raw: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+        raw: dict[str, Any] = json.loads(read_record(folder / MANIFEST, limit=1024 * 1024))
         raw["prompts"] = Prompts(**raw["prompts"])
         raw["files"] = {name: FileCheck(**check) for name, check in raw["files"].items()}
         manifest = Manifest(**raw)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        # By the declared types, strictly: names become vectors' names, sizes become arrays.
+        msgspec.convert(asdict(manifest), Manifest)
+        if (
+            _SHA256.fullmatch(manifest.weights_sha256) is None
+            or not 0 < manifest.window <= _MOST
+            or not (0 < manifest.dimensions <= _MOST)
+        ):
+            raise ValueError("its weights, window or dimensions are none")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DamagedGraphError(f"The graph folder {folder} has no usable {MANIFEST}: {error}") from error
     if manifest.graph_version != GRAPH_VERSION or set(manifest.files) != set(GRAPH_FOLDER_FILES):
         raise DamagedGraphError(

@@ -15,11 +15,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.migration.files import replace_durably
 from mcp_memory.migration.sources.base import Cursor, Fingerprint, SourceReport
+from mcp_memory.storage.succession import BACKUP_COLLECTION, NEW_COLLECTION, PLACE
+from mcp_memory.system.records import read_record
 
 VERSION = 1
+_CHECKPOINT_BYTES = 256 * 1024 * 1024
+"""It names every memory that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +138,13 @@ class Checkpoint:
     def load(cls, path: Path) -> Checkpoint:
         """Raises MigrationRefusedError for a file that is missing, unreadable, or of a newer version."""
         try:
-            fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            fields: dict[str, Any] = json.loads(read_record(path, limit=_CHECKPOINT_BYTES))
         except FileNotFoundError:
             raise MigrationRefusedError(
                 f"There is no checkpoint at {path}. Name the one that the interrupted run wrote (--checkpoint), or start "
                 "without --resume."
             ) from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise MigrationRefusedError(
                 f"The checkpoint {path} can't be read ({error}). Start again without --resume and with --merge: what is in the "
                 "target already is recognised."
@@ -159,12 +165,26 @@ class Checkpoint:
             change = fields.get("model_change")
             if change is not None:
                 fields["model_change"] = ModelChangeMark(**{**change, "phase": Phase(change["phase"])})
-            return cls(**fields)
+            checkpoint = cls(**fields)
+            checkpoint._check_forms()
+            return checkpoint
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise MigrationRefusedError(
                 f"The checkpoint {path} lacks what a safe resume needs ({error}). Start again without --resume and with --merge: "
                 "what is in the target already is recognised."
             ) from error
+
+    def _check_forms(self) -> None:
+        """Raises ValueError where a field holds what no run writes: names in it become collections and folders."""
+        # msgspec converts by the declared types, strictly: a text isn't taken for a number, nor the other way round.
+        msgspec.convert(asdict(self), type(self))
+        change = self.model_change
+        if change is None:
+            return
+        for name, form in (("new_collection", NEW_COLLECTION), ("new_place", PLACE), ("backup", BACKUP_COLLECTION)):
+            value = getattr(change, name)
+            if value and form.fullmatch(value) is None:
+                raise ValueError(f"{name} is {value!r}")
 
     def check(self, path: Path, source: SourceMark, target: TargetMark) -> None:
         """Raises MigrationRefusedError unless this is a checkpoint of that source, unchanged, and that target."""

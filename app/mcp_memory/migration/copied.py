@@ -6,19 +6,23 @@ the new one since; stored in the old one at the last moment, or deleted from the
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import uuid
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, overload
 
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.storage.base import BaseStorage
+from mcp_memory.system.records import NO_LINK, read_record
 
 _RECORD = struct.Struct(">16sQ")
+_LONGEST = 100_000_000 * _RECORD.size
 
 
 class Copied(Sequence[bytes]):
@@ -26,13 +30,21 @@ class Copied(Sequence[bytes]):
 
     def __init__(self, path: Path) -> None:
         try:
-            self._data = path.read_bytes()
+            self._data = read_record(path, limit=_LONGEST)
+            self._check(path)
         except OSError as error:
             raise MigrationRefusedError(
                 f"{path}, which tells what the new collection held when it took over, can't be read: "
                 f"{error.strerror or error}.\nWithout it, what was written in that moment can't be told from what was written "
                 "since. The new collection answers; the old one is its backup."
             ) from error
+
+    def _check(self, path: Path) -> None:
+        """Whole, and in order of id: what is looked up in a list that isn't would be taken for deleted."""
+        if len(self._data) % _RECORD.size:
+            raise OSError(errno.EINVAL, f"it ends within a record ({len(self._data):,} bytes)", str(path))
+        if any(not before < after for before, after in pairwise(self)):
+            raise OSError(errno.EINVAL, "its ids aren't in order", str(path))
 
     def __len__(self) -> int:
         return len(self._data) // _RECORD.size
@@ -70,7 +82,7 @@ async def write_copied(path: Path, storage: BaseStorage) -> int:
 @contextmanager
 def _durable(path: Path) -> Iterator[BinaryIO]:
     """A file of mode 0600, on disk with all that was written when this is left."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_LINK, 0o600), "wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())

@@ -17,13 +17,20 @@ from mcp_memory.migration.catch_up import CatchUp, Settling
 from mcp_memory.migration.checkpoint import ModelChangeMark, Phase
 from mcp_memory.migration.copied import Copied, write_copied
 from mcp_memory.migration.differences import differences
-from mcp_memory.migration.errors import MigrationFailedError
+from mcp_memory.migration.errors import MigrationFailedError, MigrationRefusedError
 from mcp_memory.migration.model_change_plan import ModelChangeOptions, begin
 from mcp_memory.migration.progress import Progress, Step, whole_percent
 from mcp_memory.migration.run import Run
 from mcp_memory.migration.validation import Failure
 from mcp_memory.storage.base import BaseStorage, opened
-from mcp_memory.storage.succession import StoredCollection, Succession, SupportsConditionalWrites, backup_name
+from mcp_memory.storage.succession import (
+    StoredCollection,
+    Succession,
+    SupportsConditionalWrites,
+    backup_name,
+    backup_prefix,
+    new_name,
+)
 
 FEW = 20
 """Differences from which the next round is left to the moment of taking over."""
@@ -119,6 +126,14 @@ class ModelChange:
         return present.model.fingerprint == self._embedder.identity.fingerprint
 
     def _new(self, mark: ModelChangeMark) -> StoredCollection:
+        """The collection of a run that was cut off. Raises MigrationRefusedError where its checkpoint names another."""
+        name = self._succession.name
+        ours = mark.new_collection == new_name(name, self._embedder.identity)
+        if not (ours and mark.new_place and mark.backup.startswith(backup_prefix(name))):
+            raise MigrationRefusedError(
+                f"The checkpoint {self._options.checkpoint} names collections that a change to {self._embedder.identity.name} "
+                f"doesn't make: '{mark.new_collection}', '{mark.backup}'. Nothing was changed.\nStart again without --resume."
+            )
         return StoredCollection(mark.new_collection, self._embedder.identity, mark.new_place)
 
     async def _backup(self, mark: ModelChangeMark) -> StoredCollection | None:

@@ -108,6 +108,7 @@ class OwnerClient:
 
     async def _find_or_start(self, deadline: float) -> tuple[ConnectionPool, OwnerRecord]:
         paths = self.store.paths
+        self.store.check_folder()
         start_lock = FileLock(paths.start)
         wait = _FIRST_WAIT
         replaced: set[int] = set()

@@ -13,6 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from mcp_memory.domain.errors import StorageError
+from mcp_memory.system.peers import check_peer
+
 _HEAD_LIMIT = 65_536
 _NO_BODY = frozenset({204, 205, 304})
 
@@ -60,7 +63,8 @@ class Connection:
 
     @classmethod
     async def open(cls, address: str) -> Connection:
-        """Connect to `unix:/path` or `tcp:host:port`. Raises ConnectionLostError where nobody listens."""
+        """Connect to `unix:/path` or `tcp:host:port`. Raises ConnectionLostError where nobody listens, StorageError where another
+        user does."""
         scheme, _, rest = address.partition(":")
         try:
             if scheme == "unix" and sys.platform != "win32":
@@ -72,6 +76,12 @@ class Connection:
                 raise ConnectionLostError(f"{address!r} is not an address that this platform can connect to")
         except OSError as error:
             raise ConnectionLostError(f"nobody answers at {address}: {error}") from error
+        if scheme == "unix":
+            try:
+                check_peer(writer.get_extra_info("socket"), rest)
+            except StorageError:
+                writer.transport.abort()
+                raise
         return cls(reader, writer)
 
     @property

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mcp_memory.environment import value_of
 from mcp_memory.owner.paths import OwnerPaths
+from mcp_memory.system.owners import refuse_other_users
 
 if TYPE_CHECKING:
     from mcp_memory.config import Settings
@@ -40,10 +41,30 @@ class StoreIdentity:
     idle_seconds: float
     environment: tuple[tuple[str, str], ...]
     """Variables for a background owner, which starts in another folder: paths made absolute."""
+    embedded: bool = False
+    """The folder holds the embedded engine's store, and nothing of an owner's where it holds something else."""
+    database: Path | None = None
+    """Of the sqlite_vec backend, beside which the folder is."""
 
     @property
     def paths(self) -> OwnerPaths:
         return OwnerPaths(self.folder)
+
+    def check_folder(self) -> None:
+        """Before anything is read, made or said there: the place is this user's, and no other program's.
+
+        Raises ConfigurationError where it is another user's, StorageFormatError where it is something else: not even a lock
+        is left there.
+        """
+        refuse_other_users(self.folder if self.database is None else self.database)
+        if self.embedded:
+            from mcp_memory.storage.qdrant_embedded.folder import StorageFolder  # noqa: PLC0415 - of this backend only
+
+            StorageFolder(self.folder).refuse_foreign()
+        elif self.database is not None:
+            from mcp_memory.storage.sqlite_vec.foreign import refuse_foreign  # noqa: PLC0415 - of this backend only
+
+            refuse_foreign(self.database)
 
 
 def identify(settings: Settings) -> StoreIdentity:
@@ -67,6 +88,8 @@ def identify(settings: Settings) -> StoreIdentity:
         exclusive=settings.qdrant_url is None,
         idle_seconds=settings.owner_idle_seconds,
         environment=_environment(settings),
+        embedded=settings.backend.value == "qdrant" and settings.qdrant_url is None,
+        database=settings.sqlite_file.absolute() if settings.backend.value == "sqlite_vec" else None,
     )
 
 

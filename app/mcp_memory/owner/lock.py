@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mcp_memory.domain.errors import StorageError
+from mcp_memory.system.owners import owner_of, user_name
+from mcp_memory.system.records import one_line, read_record
+
+_HOLDER_BYTES = 1024 * 1024
 
 if sys.platform == "win32":
     import msvcrt
@@ -56,7 +61,9 @@ class FileLock:
         try:
             fd = os.open(self.path, flags, 0o600)
         except OSError as error:
-            raise StorageError(f"Can't open the lock file {self.path}: {error.strerror}.") from error
+            raise StorageError(
+                f"Can't open the lock file {self.path}: {error.strerror}.{_remedy(self.path)}"
+            ) from error
         try:
             _lock(fd)
         except (BlockingIOError, PermissionError):
@@ -102,15 +109,24 @@ class FileLock:
 def read_holder(path: Path) -> Holder | None:
     """Who holds (or last held) the lock; None where nobody has written it."""
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return Holder(
-            pid=int(fields["pid"]),
-            kind=str(fields["kind"]),
-            command=str(fields["command"]),
-            since=str(fields["since"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        fields = json.loads(read_record(path, limit=_HOLDER_BYTES))
+        holder = Holder(fields["pid"], fields["kind"], fields["command"], fields["since"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    # Messages tell people to `kill` it, and show the rest: -1 would be everybody, and an escape sequence would act.
+    texts = all(one_line(text, _HOLDER_BYTES) for text in (holder.kind, holder.command, holder.since))
+    return holder if type(holder.pid) is int and holder.pid > 0 and texts else None
+
+
+def _remedy(path: Path) -> str:
+    """For a file that another user, root in most cases, has left in this user's folder."""
+    left_by, folder = owner_of(path), owner_of(path.parent)
+    if left_by is None or folder is None or left_by == folder:
+        return ""
+    return (
+        f"\nIt belongs to user {user_name(left_by)}. Give the folder back to its user:  "
+        f"sudo chown -R {user_name(folder)} {shlex.quote(str(path.parent))}"
+    )
 
 
 def _still_there(fd: int, path: Path) -> bool:

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mcp_memory.domain.errors import StorageBusyError
+from mcp_memory.system.records import one_line, read_record
 
 LONGEST_SECONDS = 300.0
 """A lease that isn't renewed ends after this time at the latest."""
+_CLOCK_SECONDS = 60.0
+"""How far the clock may have been set back meanwhile."""
+_LEASE_BYTES = 65_536
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,8 @@ class Lease:
 
     @property
     def alive(self) -> bool:
-        return time.time() < self.until
+        """One that ends later than any that is given isn't ours: it would keep everybody out for good."""
+        return time.time() < self.until <= time.time() + LONGEST_SECONDS + _CLOCK_SECONDS
 
     def busy(self) -> StorageBusyError:
         """The error that everybody else gets."""
@@ -74,12 +81,9 @@ class LeaseFile:
 
 def _parse(path: Path) -> Lease | None:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return Lease(
-            token=str(values["token"]),
-            holder=str(values["holder"]),
-            reason=str(values["reason"]),
-            until=float(values["until"]),
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        values = json.loads(read_record(path, limit=_LEASE_BYTES))
+        lease = Lease(values["token"], values["holder"], values["reason"], float(values["until"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    ours = isinstance(lease.token, str) and _TOKEN.fullmatch(lease.token) is not None
+    return lease if ours and one_line(lease.holder, 1_000) and one_line(lease.reason, 1_000) else None

@@ -53,6 +53,7 @@ class Ownership:
         StorageBusyError where maintenance has it.
         """
         paths = store.paths
+        store.check_folder()
         paths.create_folder()
         lock, start = FileLock(paths.lock), FileLock(paths.start)
         takes_over = kind is not OwnerKind.BACKGROUND

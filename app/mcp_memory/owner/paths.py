@@ -63,8 +63,24 @@ class OwnerPaths:
         path = self.folder / "owner.sock"
         if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
             return path
-        digest = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
-        return _runtime_folder() / f"{digest}.sock"
+        return _runtime_folder() / self._name_elsewhere
+
+    @property
+    def _name_elsewhere(self) -> str:
+        return f"{hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]}.sock"
+
+    def may_be_socket(self, path: Path) -> bool:
+        """Whether `socket` of an owner of this folder, in whichever environment of this user, would choose this path."""
+        if path == self.folder / "owner.sock":
+            return True
+        folder = path.parent
+        return (
+            path.name == self._name_elsewhere
+            and path.is_absolute()
+            and ".." not in path.parts
+            and folder.name in {"mcp-memory", f"mcp-memory-{_uid()}"}
+            and _is_private(folder)
+        )
 
 
 def _runtime_folder() -> Path:
@@ -73,15 +89,22 @@ def _runtime_folder() -> Path:
     parent = Path(runtime) if runtime and Path(runtime).is_dir() else None
     folder = parent / "mcp-memory" if parent else Path(tempfile.gettempdir()) / f"mcp-memory-{_uid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if sys.platform != "win32" and (
-        not stat.S_ISDIR(status.st_mode) or status.st_uid != _uid() or stat.S_IMODE(status.st_mode) & 0o077
-    ):
+    if not _is_private(folder):
         raise StorageError(
             f"{folder} should be a folder of yours that nobody else can open (0700), and isn't.\n"
             "Remove it, or set XDG_RUNTIME_DIR to a folder of your own."
         )
     return folder
+
+
+def _is_private(folder: Path) -> bool:
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    if sys.platform == "win32":
+        return stat.S_ISDIR(status.st_mode)
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == _uid() and not stat.S_IMODE(status.st_mode) & 0o077
 
 
 def _uid() -> int:

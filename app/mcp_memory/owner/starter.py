@@ -15,6 +15,7 @@ from typing import IO, Any
 from mcp_memory.domain import errors
 from mcp_memory.domain.errors import MemoryServiceError, StorageBusyError, StorageLockedError, StorageUnavailableError
 from mcp_memory.owner.identity import StoreIdentity
+from mcp_memory.system.records import NO_LINK
 
 COMMAND = (sys.executable, "-P", "-m", "mcp_memory.cli", "owner")
 LOG_BYTES = 1_000_000
@@ -28,6 +29,7 @@ async def start_background_owner(
     Raises what it says went wrong, by the same class of error; StorageUnavailableError where it says nothing in time.
     A lock that somebody else took first is no error: the caller looks for that owner.
     """
+    store.check_folder()
     store.paths.create_folder()
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[bytes] = loop.create_future()
@@ -73,9 +75,9 @@ def _spawn(store: StoreIdentity, command: Sequence[str]) -> subprocess.Popen[byt
 def open_log(store: StoreIdentity) -> IO[bytes]:
     """The background owner's log (0600), begun again when it has grown past LOG_BYTES; one older part is kept."""
     path = store.paths.log
-    if path.exists() and path.stat().st_size > LOG_BYTES:
+    if path.is_file() and path.stat().st_size > LOG_BYTES:
         path.replace(path.with_name(f"{path.name}.1"))
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINK, 0o600), "ab")
 
 
 def _listen(process: subprocess.Popen[bytes], loop: asyncio.AbstractEventLoop, answered: asyncio.Future[bytes]) -> None:

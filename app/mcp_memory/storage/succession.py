@@ -17,6 +17,14 @@ from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.storage.base import BaseStorage
 
+_NAME = r"[A-Za-z0-9_-]{1,128}"
+NEW_COLLECTION = re.compile(rf"{_NAME}_new_[0-9a-f]{{1,8}}")
+"""`new_name`."""
+BACKUP_COLLECTION = re.compile(rf"{_NAME}_backup_[A-Za-z0-9.-]{{1,200}}_[0-9]{{8}}T[0-9]{{6}}Z")
+"""`backup_name`."""
+PLACE = re.compile(r"[A-Za-z0-9_.-]{0,253}[A-Za-z0-9_-]")
+"""A folder below a store, or a physical collection: one name, of which no path can be made."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredCollection:

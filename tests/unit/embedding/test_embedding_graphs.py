@@ -194,3 +194,50 @@ def test_the_service_never_imports_onnx_once_the_graph_is_there(minilm: Embeddin
         [sys.executable, "-c", program, str(graph_cache)], capture_output=True, text=True, check=True
     ).stdout
     assert answer.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../../elsewhere", "/etc", 7, None, "elsewhere"])
+def test_a_pointer_to_a_folder_that_was_not_made_for_the_model_is_not_followed(
+    tiny: Path, tmp_path: Path, name: object
+) -> None:
+    folder, _ = GraphCache(tmp_path / "cache").load(tiny, "tiny", checked)
+    (pointer,) = (tmp_path / "cache" / "graphs").glob("*.json")
+    (folder.parent / "elsewhere").mkdir()
+    pointer.write_text(json.dumps({"folder": name}))
+    loaded: list[Path] = []
+    GraphCache(tmp_path / "cache").load(tiny, "tiny", lambda path, _: loaded.append(path))
+    assert [path.name.startswith(pointer.stem) for path in loaded] == [True]
+
+
+def test_a_pointer_to_a_link_is_not_followed(tiny: Path, tmp_path: Path) -> None:
+    folder, _ = GraphCache(tmp_path / "cache").load(tiny, "tiny", checked)
+    (pointer,) = (tmp_path / "cache" / "graphs").glob("*.json")
+    link = folder.with_name(f"{pointer.stem}-linked")
+    link.symlink_to(folder.rename(tmp_path / "elsewhere"))
+    pointer.write_text(json.dumps({"folder": link.name}))
+    again, _ = GraphCache(tmp_path / "cache").load(tiny, "tiny", checked)
+    assert again != link
+
+
+@pytest.mark.parametrize("sha256", ["../../../x", "/etc/x", "A" * 64, 7, None])
+def test_a_noted_hash_that_is_none_becomes_no_name_in_the_cache(tiny: Path, tmp_path: Path, sha256: object) -> None:
+    cache = tmp_path / "cache"
+    first, _ = GraphCache(cache).load(tiny, "tiny", checked)
+    (note,) = (cache / "sources").glob("*.json")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"sha256": sha256}))
+    again, _ = GraphCache(cache).load(tiny, "tiny", checked)
+    assert again == first
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"weights_sha256": "../x"}, {"dimensions": "384"}, {"dimensions": 10**12}, {"window": -1}, {"pooling": "max"}],
+)
+def test_a_graphs_manifest_with_what_we_never_write_is_damaged(
+    tiny: Path, tmp_path: Path, changed: dict[str, object]
+) -> None:
+    folder, _ = GraphCache(tmp_path / "cache").load(tiny, "tiny", checked)
+    path = folder / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(DamagedGraphError, match="no usable manifest"):
+        read_manifest(folder)

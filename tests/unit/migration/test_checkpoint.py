@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from mcp_memory.migration.checkpoint import Checkpoint, ModelChangeMark, Phase, SourceMark, TargetMark
+from mcp_memory.migration.copied import Copied, write_copied
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.migration.sources.base import Fingerprint
 
@@ -62,7 +65,9 @@ def test_a_beginning_knows_what_it_was_asked_for_and_has_done_nothing(reembed: b
 
 
 def test_what_a_cut_off_model_change_must_know_comes_back(tmp_path: Path) -> None:
-    change = ModelChangeMark("old", "ff", "memories_new", "/data/new", "/data/backup", Phase.TAKING_OVER)
+    change = ModelChangeMark(
+        "old", "ff", "memories_new_ab", "memories_ab", "memories_backup_old_20260101T000000Z", Phase.TAKING_OVER
+    )
     live = SourceMark("http://qdrant:6333#memories", "storage", None)
     checkpoint = some(source=live, model_change=change, source_revision=3)
     checkpoint.save(tmp_path / "checkpoint.json")
@@ -151,3 +156,81 @@ def test_kill_9_while_writing_leaves_a_whole_checkpoint_no_older_than_the_last_o
         writer.stdout.close()
 
         assert Checkpoint.load(path).cursor >= last
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"new_collection": "../memories_new_ab"},
+        {"new_collection": "/etc"},
+        {"new_place": "../x"},
+        {"new_place": "/etc"},
+        {"new_place": ".."},
+        {"new_place": "a/b"},
+        {"backup": "../../x"},
+        {"backup": "memories"},
+        {"phase": "deleting"},
+        {"new_place": 7},
+    ],
+)
+def test_a_checkpoint_that_names_places_elsewhere_is_refused(tmp_path: Path, changed: dict[str, object]) -> None:
+    path = tmp_path / "checkpoint.json"
+    checkpoint = Checkpoint.begin(SOURCE, TARGET, 3, reembed=False, merge=False)
+    checkpoint.model_change = ModelChangeMark(
+        "a", "aa", "memories_new_ab", "memories_new_ab", "memories_backup_a_20260101T000000Z", Phase.TAKING_OVER
+    )
+    checkpoint.save(path)
+    assert Checkpoint.load(path).model_change == checkpoint.model_change
+    fields = json.loads(path.read_text())
+    fields["model_change"] |= changed
+    path.write_text(json.dumps(fields))
+    with pytest.raises(MigrationRefusedError, match="lacks what a safe resume needs"):
+        Checkpoint.load(path)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"migrated_count": "1"}, {"failed_hashes": "abc"}, {"cursor": {"x": 1}}, {"notes": [1]}, {"started_at": None}],
+)
+def test_a_checkpoint_with_values_of_other_types_is_refused(tmp_path: Path, changed: dict[str, object]) -> None:
+    path = tmp_path / "checkpoint.json"
+    Checkpoint.begin(SOURCE, TARGET, 3, reembed=False, merge=False).save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(MigrationRefusedError, match="lacks what a safe resume needs"):
+        Checkpoint.load(path)
+
+
+def test_a_checkpoint_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    Checkpoint.begin(SOURCE, TARGET, 3, reembed=False, merge=False).save(tmp_path / "elsewhere.json")
+    (tmp_path / "checkpoint.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(MigrationRefusedError, match="can't be read"):
+        Checkpoint.load(tmp_path / "checkpoint.json")
+
+
+RECORD = struct.Struct(">16sQ")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (RECORD.pack(b"a" * 16, 1)[:-1], "ends within a record"),
+        (RECORD.pack(b"b" * 16, 1) + RECORD.pack(b"a" * 16, 1), "aren't in order"),
+        (RECORD.pack(b"a" * 16, 1) * 2, "aren't in order"),
+    ],
+)
+def test_a_list_of_what_was_copied_that_is_not_whole_is_refused(tmp_path: Path, content: bytes, why: str) -> None:
+    (tmp_path / "c.copied").write_bytes(content)
+    with pytest.raises(MigrationRefusedError, match=why):
+        Copied(tmp_path / "c.copied")
+
+
+def test_a_list_of_what_was_copied_is_neither_read_nor_written_through_a_link(tmp_path: Path) -> None:
+    from reference_storage import ReferenceStorage  # noqa: PLC0415 - a child process imports this file without tests/
+
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / "c.copied").symlink_to(tmp_path / "precious")
+    with pytest.raises(MigrationRefusedError, match="can't be read"):
+        Copied(tmp_path / "c.copied")
+    with pytest.raises(OSError, match="symbolic"):
+        asyncio.run(write_copied(tmp_path / "c.copied", ReferenceStorage()))
+    assert (tmp_path / "precious").read_bytes() == b"precious"

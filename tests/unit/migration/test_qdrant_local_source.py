@@ -358,3 +358,27 @@ def test_metadata_of_another_kind_is_refused_by_name(tmp_path: Path) -> None:
 
     with pytest.raises(SourceError, match="isn't what qdrant-client writes"):
         read_all(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../elsewhere", "/etc", "a/b"])
+def test_a_collection_whose_name_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "storage.sqlite").write_bytes(b"SQLite format 3\0")
+    (tmp_path / "meta.json").write_text(json.dumps({"collections": {name: {}}}), encoding="utf-8")
+    with pytest.raises(SourceError, match="which can't be a folder"):
+        read_all(tmp_path)
+
+
+def test_a_collection_behind_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "collection").mkdir()
+    (tmp_path / "collection" / "memories").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "meta.json").write_text(json.dumps({"collections": {"memories": {}}}), encoding="utf-8")
+    with pytest.raises(SourceError, match="symbolic link"):
+        read_all(tmp_path)
+
+
+def test_a_meta_file_with_an_alias_of_another_kind_is_refused_in_words(tmp_path: Path) -> None:
+    meta = {"collections": {"memories": {}}, "aliases": {"memories": ["x"]}}
+    (tmp_path / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+    with pytest.raises(SourceError, match="isn't what qdrant-client writes"):
+        read_all(tmp_path)

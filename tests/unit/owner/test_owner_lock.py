@@ -160,7 +160,7 @@ def a_record(**changes: object) -> OwnerRecord:
 
 def test_a_record_is_read_as_it_was_written_by_its_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "owner.json"
-    record = a_record(token="secret", tcp="http://x")
+    record = a_record(address=f"unix:{tmp_path / 'owner.sock'}", token="secret", tcp="http://x")
     write_record(path, record)
     assert read_record(path) == record
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -31,6 +31,7 @@ from mcp_memory.migration.sources.json_export import as_vector
 from mcp_memory.migration.sources.pickled_points import StoredPoint, read_key, read_point
 from mcp_memory.migration.sources.snapshot import Snapshot
 from mcp_memory.migration.sources.snapshot_source import SnapshotSource
+from mcp_memory.system.records import first_link
 
 if TYPE_CHECKING:
     from mcp_memory.domain.memory import Vector
@@ -208,18 +209,24 @@ def _choose(path: Path) -> _Collection:
         meta = json.loads((path / META_FILE).read_text(encoding="utf-8"))
         collections: Mapping[str, Any] = meta["collections"]
         aliases: Mapping[str, str] = meta.get("aliases") or {}
+        name = aliases.get(COLLECTION, COLLECTION)
+        there = name in collections
     except OSError as error:
         raise SourceError(f"Can't read {path / META_FILE}: {error.strerror or error}.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SourceError(f"{path / META_FILE} isn't what qdrant-client writes.") from error
-    name = aliases.get(COLLECTION, COLLECTION)
-    if name not in collections:
+    if not there:
         if len(collections) != 1:
             found = ", ".join(sorted(collections)) or "none"
             raise SourceError(f"{path} holds no collection {COLLECTION!r} (found: {found}).")
         name = next(iter(collections))
-    if Path(name).name != name:
+    if name in {"", ".", ".."} or Path(name).name != name or "\0" in name:
         raise SourceError(f"{path / META_FILE} names a collection {name!r}, which can't be a folder.")
+    link = first_link(path, ("collection", name, POINTS_FILE))
+    if link is not None:
+        raise SourceError(
+            f"{link} is a symbolic link, which qdrant-client doesn't make. Name the folder that it points to."
+        )
     return _described(name, collections[name])
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 import socket
 import stat
@@ -19,10 +20,13 @@ from mcp_memory.domain.errors import StorageError
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.manifest import replace_file
 from mcp_memory.storage.qdrant_embedded.options import Transport
+from mcp_memory.system.records import read_record
 
 PATH_BYTES = 100
 """A Unix socket's path may have 107 bytes on Linux and 103 on macOS."""
 BACKLOG = 512
+_ADDRESS_BYTES = 4_096
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 class Address(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -38,11 +42,29 @@ def default_transport() -> Transport:
 
 
 def read_address(folder: StorageFolder) -> Address | None:
-    """Where an engine of this folder listens, or listened last; None where none ever did."""
+    """Where an engine of this folder listens, or listened last; None where none ever did.
+
+    Only places that `listen` would choose: the path is connected to, and deleted at the end.
+    """
     try:
-        return msgspec.json.decode(folder.address.read_bytes(), type=Address)
+        address = msgspec.json.decode(read_record(folder.address, limit=_ADDRESS_BYTES), type=Address)
+        if _possible(folder, address):
+            return address
     except (OSError, msgspec.MsgspecError):
-        return Address(socket=str(folder.socket)) if folder.socket.exists() else None
+        pass  # none written, or none that we wrote: the usual place is left
+    return Address(socket=str(folder.socket)) if folder.socket.exists() else None
+
+
+def _possible(folder: StorageFolder, address: Address) -> bool:
+    if address.socket is None:
+        return address.port is not None and 0 < address.port <= 65_535 and _TOKEN.fullmatch(address.token) is not None
+    path = Path(address.socket)
+    if address.port is not None or not hasattr(os, "getuid"):
+        return False
+    private = path.name == _socket_name(folder) and path.parent.name == f"mcp-memory-{os.getuid()}"
+    return path == folder.socket or (
+        private and path.is_absolute() and ".." not in path.parts and _is_private(path.parent)
+    )
 
 
 def listen(folder: StorageFolder, transport: Transport) -> tuple[socket.socket, Address]:
@@ -68,13 +90,17 @@ def listen(folder: StorageFolder, transport: Transport) -> tuple[socket.socket, 
 
 def _socket_path(folder: StorageFolder) -> Path | None:
     """The first place whose path is short enough for a Unix socket; None where there is none."""
-    name = f"{hashlib.sha256(os.fsencode(folder.path)).hexdigest()[:24]}.sock"
+    name = _socket_name(folder)
     bases = [base for base in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()) if base]
     paths = [folder.socket, *(Path(base) / f"mcp-memory-{os.getuid()}" / name for base in bases)]
     path = next((path for path in paths if len(os.fsencode(path)) <= PATH_BYTES), None)
     if path is not None and path != folder.socket:
         _make_private(path.parent)
     return path
+
+
+def _socket_name(folder: StorageFolder) -> str:
+    return f"{hashlib.sha256(os.fsencode(folder.path)).hexdigest()[:24]}.sock"
 
 
 def forget(folder: StorageFolder, address: Address) -> None:
@@ -88,8 +114,15 @@ def forget(folder: StorageFolder, address: Address) -> None:
 def _make_private(folder: Path) -> None:
     """A folder of this user alone. Raises StorageError where somebody else made it first."""
     folder.mkdir(mode=0o700, exist_ok=True)
-    status = folder.lstat()
-    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid() or status.st_mode & 0o077:
+    if not _is_private(folder):
         raise StorageError(
             f"The folder {folder} for sockets isn't this user's alone.\nRemove it, or set XDG_RUNTIME_DIR to a private folder."
         )
+
+
+def _is_private(folder: Path) -> bool:
+    try:
+        status = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077

@@ -10,11 +10,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
@@ -27,6 +28,7 @@ from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.manifest import Manifest, Model
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
+from mcp_memory.system.records import NO_LINK, first_link, read_record, strange_entries
 
 NAME: Final = "backup.json"
 STORE: Final = "store"
@@ -39,6 +41,7 @@ _CHUNK: Final = 64 * 1024
 _ZEROS: Final = bytes(_CHUNK)
 _PRIVATE: Final = 0o700
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -111,7 +114,7 @@ def back_up(path: Path, into: Path, *, memories: int) -> BackupReport:
             {file.relative_to(into).as_posix(): checksum for file, checksum in sums.items()},
         )
         manifests.replace_file(into / NAME, msgspec.json.format(msgspec.json.encode(contents), indent=2) + b"\n")
-    except OSError as error:
+    except (OSError, StorageFormatError) as error:
         shutil.rmtree(into if made else into / STORE, ignore_errors=True)
         raise _failed(error, f"the backup to {into}") from error
     return BackupReport(folder=into, memories=memories, bytes=target.size(found.generation))
@@ -129,8 +132,8 @@ def check(folder: Path, model: ModelIdentity) -> Contents:
     Raises StorageFormatError for one that is damaged or isn't one, ModelChangedError for one of another model.
     """
     try:
-        contents = msgspec.json.decode((folder / NAME).read_bytes(), type=Contents)
-    except (OSError, msgspec.DecodeError) as error:
+        contents = msgspec.json.decode(read_record(folder / NAME), type=Contents)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         hint = f"\n{_OF_A_SERVER}" if (folder / "collection.snapshot").exists() else ""
         raise StorageFormatError(f"{folder} isn't a backup of an embedded store: {error}{hint}") from error
     if (contents.product, contents.kind) != (manifests.PRODUCT, KIND):
@@ -142,13 +145,42 @@ def check(folder: Path, model: ModelIdentity) -> Contents:
             old_dimensions=contents.model.dimensions,
             new_dimensions=model.dimensions,
         )
-    for name, checksum in contents.sha256.items():
-        file = folder / name
-        if not file.is_file() or _checksum(file) != checksum:
-            raise _damaged(folder, name)
-    if StorageFolder(folder / STORE).look() is None:
+    if contents.memories < 0:
+        raise StorageFormatError(f"The backup {folder} is damaged: {NAME} counts {contents.memories} memories.")
+    stored = None if first_link(folder, (STORE,)) else StorageFolder(folder / STORE).look()
+    if stored is None:
         raise StorageFormatError(f"The backup {folder} is damaged: there is no store in {folder / STORE}.")
+    _check_names(folder, contents, stored)
+    for name, checksum in contents.sha256.items():
+        if _checksum(folder / name) != checksum:
+            raise _damaged(folder, name)
     return contents
+
+
+def _check_names(folder: Path, contents: Contents, stored: Manifest) -> None:
+    """The list names what `back_up` writes, all of it and nothing else: not one name leads out of the backup.
+
+    Raises StorageFormatError.
+    """
+    strange = next(strange_entries(folder / STORE), None)
+    if strange is not None:
+        raise StorageFormatError(
+            f"The backup {folder} is damaged: {strange.relative_to(folder)} is neither a file nor a folder."
+        )
+    shard = StorageFolder(folder / STORE).generation(stored.generation)
+    written = {file.relative_to(folder).as_posix() for file in shard.rglob("*") if file.is_file()}
+    written.add(f"{STORE}/{manifests.NAME}")
+    differing = min(written ^ contents.sha256.keys(), default=None)
+    if differing is not None:
+        listed = differing in contents.sha256
+        raise StorageFormatError(
+            f"The backup {folder} is damaged: {NAME} names {differing!r}, which isn't a file of its store."
+            if listed
+            else f"The backup {folder} is damaged: {differing} isn't in the list in {NAME}."
+        )
+    wrong = next((name for name, checksum in contents.sha256.items() if not _SHA256.fullmatch(checksum)), None)
+    if wrong is not None:
+        raise _damaged(folder, wrong)
 
 
 def restore(folder: Path, path: Path, contents: Contents, *, collection: str) -> tuple[BackupReport, Path | None]:
@@ -174,7 +206,7 @@ def restore(folder: Path, path: Path, contents: Contents, *, collection: str) ->
             if contents.sha256.get(name) != checksum:
                 raise _damaged(folder, name)
         manifests.sync_folder(target.generations)
-        manifests.write(path, msgspec.structs.replace(stored, generation=number, collection=collection, aliases={}))
+        manifests.write(path, _restored(stored, number, collection))
         target.creating.unlink(missing_ok=True)
     except (OSError, StorageFormatError) as error:
         shutil.rmtree(target.generation(number), ignore_errors=True)
@@ -183,18 +215,29 @@ def restore(folder: Path, path: Path, contents: Contents, *, collection: str) ->
     return BackupReport(folder=folder, memories=contents.memories, bytes=target.size(number)), kept
 
 
+def _restored(stored: Manifest, generation: int, collection: str) -> Manifest:
+    """The manifest of what was copied: the one shard. What else was under way or kept where it came from didn't come along."""
+    return msgspec.structs.replace(
+        stored, generation=generation, collection=collection, aliases={}, kept={}, arriving=None
+    )
+
+
 def _present(target: StorageFolder) -> bytes | None:
     """The manifest of what is to be replaced, as it is. Raises StorageFormatError for a folder of something else."""
+    target.refuse_foreign()  # one that is ours, and damaged, is what a restore is for
+    link = first_link(target.path, (target.generations.name,))
+    if link is not None:
+        raise StorageFormatError(
+            f"{link} is a symbolic link: nothing is restored through it.\nMove it away:  mv {link} {link}.was"
+        )
     try:
-        target.look()
-    except StorageFormatError:
-        if not (target.path / manifests.NAME).exists() and not target.generations.is_dir():
-            raise
-        # ours, and damaged: what a restore is for
-    try:
-        return (target.path / manifests.NAME).read_bytes()
+        return read_record(target.path / manifests.NAME)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise StorageFormatError(
+            f"Can't read {target.path / manifests.NAME}: {error.strerror}. Nothing was changed."
+        ) from error
 
 
 def _set_aside(target: StorageFolder, before: bytes | None, generations: list[int]) -> Path:
@@ -212,12 +255,15 @@ def _set_aside(target: StorageFolder, before: bytes | None, generations: list[in
 def _generations(target: StorageFolder) -> list[int]:
     if not target.generations.is_dir():
         return []
-    return [int(entry.name) for entry in target.generations.iterdir() if entry.name.isdecimal()]
+    return [int(entry.name) for entry in target.generations.iterdir() if manifests.GENERATION.fullmatch(entry.name)]
 
 
 def _copy_tree(source: Path, target: Path) -> dict[Path, str]:
     """Copy a folder durably, holes as holes; SHA-256 of each file in it."""
     sums: dict[Path, str] = {}
+    strange = next(strange_entries(source), None)
+    if strange is not None:
+        raise StorageFormatError(f"{strange} is neither a file nor a folder: it isn't copied, and nothing was.")
     for root, _, names in os.walk(source):
         copy = target / Path(root).relative_to(source)
         copy.mkdir(mode=_PRIVATE)
@@ -230,7 +276,7 @@ def _copy_tree(source: Path, target: Path) -> dict[Path, str]:
 def _copy_file(source: Path, target: Path) -> str:
     digest = hashlib.sha256()
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with source.open("rb") as given, os.fdopen(fd, "wb") as copy:
+    with _opened(source) as given, os.fdopen(fd, "wb") as copy:
         while chunk := given.read(_CHUNK):
             digest.update(chunk)
             if chunk == _ZEROS[: len(chunk)]:
@@ -244,8 +290,12 @@ def _copy_file(source: Path, target: Path) -> str:
 
 
 def _checksum(file: Path) -> str:
-    with file.open("rb") as source:
+    with _opened(file) as source:
         return hashlib.file_digest(source, "sha256").hexdigest()
+
+
+def _opened(file: Path) -> BinaryIO:
+    return os.fdopen(os.open(file, os.O_RDONLY | NO_LINK), "rb")
 
 
 def _damaged(folder: Path, name: str) -> StorageFormatError:

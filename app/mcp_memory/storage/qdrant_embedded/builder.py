@@ -52,6 +52,7 @@ from mcp_memory.storage.qdrant_embedded.protocol import (
     response_decoder,
 )
 from mcp_memory.storage.qdrant_embedded.store import stored_model, vector_name
+from mcp_memory.system.peers import check_peer
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class BlockingWire:
         if address.socket is not None:
             self.sock = socket.socket(socket.AF_UNIX)
             self.sock.connect(address.socket)
+            check_peer(self.sock, address.socket)
         else:
             self.sock = socket.create_connection(("127.0.0.1", address.port))
         self._number = 0

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
@@ -21,12 +22,20 @@ from pathlib import Path
 
 from mcp_memory.domain.errors import StorageError, StorageFormatError
 from mcp_memory.storage.qdrant_embedded import manifest
-from mcp_memory.storage.qdrant_embedded.manifest import Manifest
+from mcp_memory.storage.qdrant_embedded.manifest import GENERATION, Manifest
+from mcp_memory.storage.succession import NEW_COLLECTION
+from mcp_memory.system.owners import refuse_other_users
+from mcp_memory.system.records import first_link, is_folder, strange_entries
 
 log = logging.getLogger(__name__)
 
-_INCIDENTAL = frozenset({"maintenance.json", "lost+found", ".DS_Store", "Thumbs.db", "desktop.ini"})
-"""Files that make nobody's data: besides these, names that begin with `engine.` and `owner.`."""
+_INCIDENTAL = frozenset(
+    {"lost+found", ".DS_Store", "Thumbs.db", "desktop.ini", "maintenance.json", "manifest.json.new", "creating.new"}
+    | {f"engine.{end}" for end in ("lock", "start", "sock", "json", "json.new", "log", "log.1", "reserve")}
+    | {f"owner.{end}" for end in ("lock", "start", "sock", "json", "log", "log.1")}
+)
+"""Files that make nobody's data, and `owner.*.tmp`, which a crash leaves: a folder that holds nothing else is an empty store."""
+_LEFT_BY_A_CRASH = re.compile(r"owner\.[^/]*\.tmp")
 _PRIVATE = 0o700
 
 
@@ -69,7 +78,9 @@ class StorageFolder:
         return self.generations / str(number)
 
     def prepare(self) -> None:
-        """Make the folder (0700) or tighten a wider one, saying so. Raises StorageError where that isn't allowed."""
+        """Make the folder (0700) or tighten a wider one, saying so. Raises StorageError where that isn't allowed,
+        ConfigurationError where it is another user's."""
+        refuse_other_users(self.path)
         try:
             self.path.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
             mode = stat.S_IMODE(self.path.stat().st_mode)
@@ -96,6 +107,7 @@ class StorageFolder:
                 f"Can't read the storage folder {self.path}: {error.strerror}.\nCheck its owner and mode: ls -ld {self.path}"
             ) from error
         if manifest.NAME in names:
+            self._check_places(())
             found = manifest.read(self.path)
             self._check_shard(found)
             return found
@@ -106,15 +118,40 @@ class StorageFolder:
                 f"The storage folder {self.path} has lost its {manifest.NAME}; its data in generations/ was left as it is.\n"
                 f"Restore {manifest.NAME} from a backup, or move the folder away: mv {self.path} {self.path}.damaged"
             )
-        foreign = sorted(
-            name for name in names if name not in _INCIDENTAL and not name.startswith(("engine.", "owner."))
-        )
+        self._refuse(names)
+        return None
+
+    def refuse_foreign(self) -> None:
+        """Raises StorageFormatError for a folder of somebody else, where nothing may be written, not even a lock.
+
+        One of ours passes, however damaged: its owner's files are already there, and a restore puts it right.
+        """
+        if self.ours:
+            return
+        try:
+            self._refuse({entry.name for entry in self.path.iterdir()})
+        except OSError:
+            return  # not there, or not readable: whoever uses it says so
+
+    @property
+    def ours(self) -> bool:
+        """Whether a store of ours was here, in whichever state: a manifest of this product, generations, a first one begun."""
+        if manifest.is_ours(self.path) or self.creating.is_file():
+            return True
+        try:
+            return is_folder(self.generations) and all(
+                GENERATION.fullmatch(entry.name) for entry in self.generations.iterdir()
+            )
+        except OSError:
+            return False
+
+    def _refuse(self, names: set[str]) -> None:
+        foreign = sorted(name for name in names if name not in _INCIDENTAL and not _LEFT_BY_A_CRASH.fullmatch(name))
         if foreign:
             raise StorageFormatError(
                 f"The folder {self.path} holds {_kind(set(foreign), foreign)}. It was left as it is.\n"
                 + self._remedy(set(foreign))
             )
-        return None
 
     def _remedy(self, names: set[str]) -> str:
         if {"meta.json", "collection"} <= names:
@@ -126,10 +163,22 @@ class StorageFolder:
             )
         return "Set MCP_QDRANT_STORAGE_PATH to an empty folder or to one of this service."
 
+    def _check_places(self, parts: tuple[str, ...]) -> None:
+        """Raises StorageFormatError where `generations`, or a part of the way given, is a link: nothing is done through one."""
+        link = first_link(self.path, ("generations",)) or first_link(self.path, parts)
+        if link is not None:
+            raise StorageFormatError(
+                f"{link} is a symbolic link, which a store of this service doesn't hold. Nothing was changed.\n"
+                "Put what it points to in its place, or restore the folder from a backup. To keep a store on another disk, move "
+                "the whole folder and set MCP_QDRANT_STORAGE_PATH."
+            )
+
     def _check_shard(self, found: Manifest) -> None:
         shard = self.generation(found.generation)
         if found.arriving is not None and not shard.exists():
             shard = self.path / found.arriving
+        for part in ("segments", "edge_config.json", "wal"):
+            self._check_places((*shard.relative_to(self.path).parts, part))
         missing = [str(part) for part in (shard, shard / "edge_config.json", shard / "segments") if not part.exists()]
         if missing:
             raise StorageFormatError(
@@ -142,33 +191,56 @@ class StorageFolder:
         """Finish what a model change began: move the shard that serves to its place. Only for the holder of the lock."""
         if found.arriving is None:
             return
+        parts = Path(found.arriving).parts
+        self._check_places(parts)
+        if NEW_COLLECTION.fullmatch(parts[0]) is None:  # `manifest.read` has looked; this is where it would be deleted
+            raise StorageFormatError(f"{parts[0]!r} is no folder of a model change: nothing was moved or deleted.")
         built, place = self.path / found.arriving, self.generation(found.generation)
         if not place.exists():
             built.rename(place)
             manifest.sync_folder(self.generations)
-        shutil.rmtree(self.path / Path(found.arriving).parts[0], ignore_errors=True)
+        shutil.rmtree(self.path / parts[0], ignore_errors=True)
 
     def remove_leftovers(self, wanted: set[int]) -> None:
-        """Delete all other generations: a build that was cut off, or what a switch left."""
-        if not self.generations.is_dir():
+        """Delete all other generations: a build that was cut off, or what a switch left. Other things stay."""
+        self._check_places(())
+        if not is_folder(self.generations):
             return
         names = set(map(str, wanted))
         for entry in self.generations.iterdir():
-            if entry.name not in names:
+            if entry.name not in names and GENERATION.fullmatch(entry.name) and is_folder(entry):
                 shutil.rmtree(entry, ignore_errors=True)
 
     def tighten_files(self) -> None:
-        """Files 0600 and folders 0700 throughout: an archive unpacked or a copy made under another umask is put right."""
+        """Files 0600 and folders 0700 throughout: an archive unpacked or a copy made under another umask is put right.
+
+        Raises StorageFormatError for what an archive of somebody else's could hold: links, whose target would be changed, and
+        files that have another name elsewhere.
+        """
         if os.name != "posix":
             return
+        strange = next(strange_entries(self.generations), None)
+        if strange is not None:
+            raise _not_ours(strange, "neither a file nor a folder")
         for path in (self.generations, *self.generations.rglob("*")):
-            wanted = _PRIVATE if path.is_dir() else 0o600
-            if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                path.chmod(wanted)
+            status = path.lstat()
+            folder = stat.S_ISDIR(status.st_mode)
+            if not stat.S_IMODE(status.st_mode) & 0o077:
+                continue
+            if not folder and status.st_nlink > 1:
+                raise _not_ours(path, "open to other users and has another name elsewhere (a hard link)")
+            path.chmod(_PRIVATE if folder else 0o600)
 
     def size(self, number: int) -> int:
         """Bytes that a generation takes on disk (blocks, not lengths: many files are sparse)."""
         return sum(_disk_bytes(self.generation(number)))
+
+
+def _not_ours(path: Path, what: str) -> StorageFormatError:
+    return StorageFormatError(
+        f"{path} is {what}, which a store of this service doesn't hold. Nothing was changed.\n"
+        "If the folder came from an archive, restore it from a backup; if you made copies by hard links, copy the files:  cp -a"
+    )
 
 
 def _disk_bytes(folder: Path) -> Iterator[int]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcp_memory.domain.errors import StorageError
+from mcp_memory.system.records import read_record
 
 WAIT_SECONDS = 5.0
 """How long an engine that is just closing may take to let go."""
@@ -75,8 +76,9 @@ class FolderLock:
 
 
 def holder(path: Path) -> int | None:
-    """The pid in a lock file; None where there is none."""
+    """The pid in a lock file; None where there is none. Messages tell people to `kill` it: -1 would be everybody."""
     try:
-        return int(path.read_text(encoding="ascii"))
+        written = read_record(path, limit=64).decode("ascii").strip()
     except (OSError, ValueError):
         return None
+    return int(written) if written.isdecimal() and int(written) > 0 else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,10 +13,19 @@ import msgspec
 
 from mcp_memory.domain.errors import StorageFormatError
 from mcp_memory.storage.bm25 import SETTINGS as BM25_SETTINGS
+from mcp_memory.storage.succession import BACKUP_COLLECTION, NEW_COLLECTION
+from mcp_memory.system.records import NO_LINK, one_line, read_record
 
 PRODUCT: Final = "mcp-memory"
 FORMAT: Final = 1
 NAME: Final = "manifest.json"
+
+GENERATION: Final = re.compile(r"[1-9][0-9]{0,14}", re.ASCII)
+"""The name of a generation's folder."""
+COLLECTION: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_ARRIVING = re.compile(rf"{NEW_COLLECTION.pattern}/generations/{GENERATION.pattern}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{1,64}")
+_MANIFEST_BYTES = 1024 * 1024
 
 
 class Model(msgspec.Struct, frozen=True):
@@ -81,7 +92,7 @@ def read(folder: Path) -> Manifest:
     """Raises StorageFormatError where the file is missing, damaged, of another product or of a newer version."""
     path = folder / NAME
     try:
-        fields = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        fields = msgspec.json.decode(read_record(path, limit=_MANIFEST_BYTES), type=dict[str, Any])
     except OSError as error:
         raise StorageFormatError(
             f"Can't read {path}: {error.strerror}. Nothing was changed.\n"
@@ -94,7 +105,7 @@ def read(folder: Path) -> Manifest:
 
 def stored_format(folder: Path) -> int:
     """The version that is written down, which `read` may have upgraded in memory."""
-    return int(msgspec.json.decode((folder / NAME).read_bytes(), type=dict[str, Any])["format"])
+    return int(msgspec.json.decode(read_record(folder / NAME), type=dict[str, Any])["format"])
 
 
 def parse(path: Path, fields: dict[str, Any]) -> Manifest:
@@ -114,9 +125,53 @@ def parse(path: Path, fields: dict[str, Any]) -> Manifest:
         fields = {**step(fields), "format": version + 1}
         version += 1
     try:
-        return msgspec.convert(fields, Manifest)
+        manifest = msgspec.convert(fields, Manifest)
     except msgspec.ValidationError as error:
         raise _damaged(path, str(error)) from None
+    problem = next(_problems(manifest), None)
+    if problem is not None:
+        raise _damaged(path, problem)
+    return manifest
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether the manifest in a folder is one of this product, of whichever version and however damaged otherwise."""
+    try:
+        fields = msgspec.json.decode(read_record(folder / NAME, limit=_MANIFEST_BYTES), type=dict[str, Any])
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return fields.get("product") == PRODUCT
+
+
+def _problems(manifest: Manifest) -> Iterator[str]:
+    """What we never write. A name here becomes a path that is moved and deleted, so exactly our own forms pass."""
+    if COLLECTION.fullmatch(manifest.collection) is None:
+        yield f"{manifest.collection!r} is no name of a collection"
+    if manifest.arriving is not None and _ARRIVING.fullmatch(manifest.arriving) is None:
+        yield f"'arriving' is {manifest.arriving!r}, which is no place that a model change builds in"
+    for alias, target in manifest.aliases.items():
+        if COLLECTION.fullmatch(alias) is None or COLLECTION.fullmatch(target) is None:
+            yield f"{alias!r} is no name of an alias"
+    for name, kept in manifest.kept.items():
+        if BACKUP_COLLECTION.fullmatch(name) is None:
+            yield f"{name!r} is no name of a backup"
+        yield from _problems_of(kept)
+    yield from _problems_of(manifest)
+
+
+def _problems_of(held: Manifest | Kept) -> Iterator[str]:
+    if GENERATION.fullmatch(str(held.generation)) is None:
+        yield f"{held.generation} is no number of a generation"
+    model = held.model
+    if not one_line(model.name, 1_000) or not model.name or _FINGERPRINT.fullmatch(model.fingerprint) is None:
+        yield "its model has no name and fingerprint that we would write"
+    if not 0 < model.dimensions <= 65_536:
+        yield f"its model has {model.dimensions} dimensions"
+    if not (math.isfinite(held.quantization.oversampling) and 1 <= held.quantization.oversampling <= 1_024):
+        yield f"its oversampling is {held.quantization.oversampling}"
+    graph = held.graph
+    if graph is not None and not (0 <= graph.m <= 1_024 and 0 < graph.ef_construct <= 100_000 and graph.vectors >= 0):
+        yield f"its graph is {graph}"
 
 
 def write(folder: Path, manifest: Manifest) -> None:
@@ -125,9 +180,9 @@ def write(folder: Path, manifest: Manifest) -> None:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write, fsync, rename, fsync the folder."""
+    """Write, fsync, rename, fsync the folder. A link in the way of the part is an error, not a way elsewhere."""
     new = path.with_name(path.name + ".new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | NO_LINK, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(content)
         file.flush()

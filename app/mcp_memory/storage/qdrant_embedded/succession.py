@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from mcp_memory.domain.errors import StorageError, StorageLockedError
+from mcp_memory.domain.errors import StorageError, StorageFormatError, StorageLockedError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.storage.base import BaseStorage
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
@@ -24,7 +25,8 @@ from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.lock import FolderLock, holder
 from mcp_memory.storage.qdrant_embedded.manifest import Kept, Manifest, Model
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
-from mcp_memory.storage.succession import StoredCollection, new_name, new_prefix
+from mcp_memory.storage.succession import NEW_COLLECTION, StoredCollection, new_name, new_prefix
+from mcp_memory.system.records import is_folder
 
 
 class EmbeddedSuccession:
@@ -62,7 +64,8 @@ class EmbeddedSuccession:
         arriving = (self._manifest().arriving or "").split("/")[0]
         found = []
         for path in sorted(self._folder.path.glob(f"{new_prefix(self.name)}*")):
-            manifest = StorageFolder(path).look() if path.name != arriving else None
+            ours = path.name != arriving and NEW_COLLECTION.fullmatch(path.name) and is_folder(path)
+            manifest = StorageFolder(path).look() if ours else None
             if manifest is not None:
                 found.append(StoredCollection(path.name, _identity(manifest.model), path.name))
         return found
@@ -77,6 +80,7 @@ class EmbeddedSuccession:
         name = new_name(self.name, model)
         collection = StoredCollection(name, model, name)
         if all(one.name != name for one in await self.unfinished()):
+            (self._folder.path / name).mkdir(mode=0o700, exist_ok=True)
             storage = self.storage(collection)
             await storage.initialize()
             await storage.close()
@@ -85,14 +89,14 @@ class EmbeddedSuccession:
     def storage(self, collection: StoredCollection) -> BaseStorage:
         path, name = self._folder.path, self._manifest().collection
         if collection.place == collection.name:
-            path, name = path / collection.place, self.name
+            path, name = self._unfinished(collection.place), self.name
         return QdrantEmbeddedStorage(replace(self._options, path=path, model=collection.model, collection=name))
 
     async def take_over(self, new: StoredCollection, *, backup: str) -> StoredCollection:
         with self._locked():
             manifest = self._manifest()
             if manifest.model.fingerprint != new.model.fingerprint:
-                staged = StorageFolder(self._folder.path / new.place)
+                staged = StorageFolder(self._unfinished(new.place))
                 inner = manifests.read(staged.path)
                 number = max(int(time.time()), *(item + 1 for item in manifest.generations))
                 coming = Kept(number, inner.model, inner.quantization, inner.graph)
@@ -114,7 +118,7 @@ class EmbeddedSuccession:
 
     async def delete(self, collection: StoredCollection) -> None:
         if collection.place == collection.name:
-            shutil.rmtree(self._folder.path / collection.place)
+            shutil.rmtree(self._unfinished(collection.place))
             return
         with self._locked():
             manifest = self._manifest()
@@ -122,7 +126,18 @@ class EmbeddedSuccession:
                 raise StorageError(f"'{collection.name}' is the collection that answers: it isn't deleted.")
             kept = {name: item for name, item in manifest.kept.items() if name != collection.name}
             manifests.write(self._folder.path, msgspec.structs.replace(manifest, kept=kept))
-            shutil.rmtree(self._folder.generation(int(collection.place)), ignore_errors=True)
+            if collection.place in {str(item.generation) for item in manifest.kept.values()}:
+                shutil.rmtree(self._folder.generation(int(collection.place)), ignore_errors=True)
+
+    def _unfinished(self, place: str) -> Path:
+        """The folder of a collection that never took over. Raises StorageFormatError for a name that `begin` never gives."""
+        path = self._folder.path / place
+        if NEW_COLLECTION.fullmatch(place) is None or not is_folder(path):
+            raise StorageFormatError(
+                f"{place!r} is no collection of a model change in {self._folder.path}: nothing was touched.\n"
+                "If a checkpoint names it, start again without --resume."
+            )
+        return path
 
     # The manifest
 

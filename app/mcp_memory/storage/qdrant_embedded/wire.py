@@ -7,8 +7,10 @@ from contextlib import suppress
 
 import msgspec
 
+from mcp_memory.domain.errors import StorageError
 from mcp_memory.storage.qdrant_embedded.address import Address
 from mcp_memory.storage.qdrant_embedded.protocol import HEADER, Request, Response, frame, response_decoder
+from mcp_memory.system.peers import check_peer
 
 BUFFER = 1024 * 1024
 
@@ -30,9 +32,14 @@ class Wire:
 
     @classmethod
     async def open(cls, address: Address) -> Wire:
-        """Raises OSError where nobody listens."""
+        """Raises OSError where nobody listens, StorageError where another user does."""
         if address.socket is not None:
             reader, writer = await asyncio.open_unix_connection(address.socket, limit=BUFFER)
+            try:
+                check_peer(writer.get_extra_info("socket"), address.socket)
+            except StorageError:
+                writer.transport.abort()
+                raise
         else:
             reader, writer = await asyncio.open_connection("127.0.0.1", address.port, limit=BUFFER)
         return cls(reader, writer)

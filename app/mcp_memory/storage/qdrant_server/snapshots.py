@@ -9,11 +9,12 @@ import asyncio
 import hashlib
 import json
 import os
+import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, Final
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO, Final
 
 import httpx
 
@@ -26,6 +27,7 @@ from mcp_memory.storage.qdrant_server.connection import trust
 from mcp_memory.storage.qdrant_server.lifecycle import CREATED, OpenCollection, state_name
 from mcp_memory.storage.qdrant_server.reads import Reads
 from mcp_memory.storage.qdrant_server.schema import Identity
+from mcp_memory.system.records import NO_LINK, one_line, read_record
 
 MANIFEST: Final = "manifest.json"
 SNAPSHOT: Final = "collection.snapshot"
@@ -35,6 +37,8 @@ _OF_A_FOLDER: Final = (
     "Then 'memory migrate storage' moves memories between stores."
 )
 _CHUNK: Final = 1024 * 1024
+_MANIFEST_BYTES: Final = 1024 * 1024
+_DEPTH: Final = 3
 
 
 async def back_up(reads: Reads, collection: OpenCollection, folder: Path) -> BackupReport:
@@ -148,7 +152,7 @@ async def _download(reads: Reads, path: str, file: Path) -> str:
 
 
 async def _upload(reads: Reads, name: str, file: Path, checksum: str) -> None:
-    with file.open("rb") as source:
+    with _opened(file) as source:
         async with _http(reads) as client:
             answer = await client.post(
                 f"/collections/{name}/snapshots/upload",
@@ -162,15 +166,53 @@ async def _upload(reads: Reads, name: str, file: Path, checksum: str) -> None:
 def checked(folder: Path) -> dict[str, Any]:
     """The manifest of a backup whose snapshot is whole."""
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        with (folder / SNAPSHOT).open("rb") as source:
+        manifest = json.loads(read_record(folder / MANIFEST, limit=_MANIFEST_BYTES))
+        with _opened(folder / SNAPSHOT) as source:
             checksum = hashlib.file_digest(source, "sha256").hexdigest()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         hint = f"\n{_OF_A_FOLDER}" if (folder / "backup.json").exists() else ""
         raise StorageFormatError(f"{folder} isn't a backup of a Qdrant server: {error}{hint}") from error
-    if manifest.get("product") != schema.PRODUCT or checksum != manifest.get("sha256"):
+    if (
+        not isinstance(manifest, dict)
+        or manifest.get("product") != schema.PRODUCT
+        or checksum != manifest.get("sha256")
+    ):
         raise StorageFormatError(f"The backup {folder} is damaged: {SNAPSHOT} doesn't have the checksum in {MANIFEST}.")
+    with _opened(folder / SNAPSHOT) as source:
+        problem = archive_problem(source)
+    if problem is not None:
+        raise StorageFormatError(
+            f"The backup {folder} isn't one that Qdrant made: {problem} in {SNAPSHOT}. It was not sent to Qdrant."
+        )
     return manifest
+
+
+def archive_problem(file: BinaryIO, depth: int = 0) -> str | None:
+    """What Qdrant wouldn't write into a snapshot, by name; None where there is nothing of the kind.
+
+    Plain files and folders below the archive, each as long as it says; archives of segments inside are looked into as well.
+    Whoever unpacks anything else may be made to write elsewhere.
+    """
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                name = PurePosixPath(member.name)
+                if name.is_absolute() or ".." in name.parts or "\\" in member.name or not one_line(member.name, 4_096):
+                    return f"the name {member.name!r}"
+                if not (member.isfile() or member.isdir()) or member.issparse():
+                    return f"{member.name!r}, which is neither a file nor a folder,"
+                inner = archive.extractfile(member) if name.suffix == ".tar" and member.isfile() else None
+                if inner is not None:
+                    problem = "archives within archives" if depth == _DEPTH else archive_problem(inner, depth + 1)
+                    if problem is not None:
+                        return problem
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        return f"no archive that can be read ({error})"
+    return None
+
+
+def _opened(file: Path) -> BinaryIO:
+    return os.fdopen(os.open(file, os.O_RDONLY | NO_LINK), "rb")
 
 
 def _taken(folder: Path) -> bool:

@@ -132,6 +132,12 @@ class ServerSuccession:
         )
 
     async def take_over(self, new: StoredCollection, *, backup: str) -> StoredCollection:
+        aliases = await self._catalog.aliases()
+        if new.place not in {aliases.get(new.name), aliases.get(self.name)}:  # it may come from a checkpoint
+            raise StorageError(
+                f"'{new.place}' on Qdrant at {self._options.where_plain} isn't the collection '{new.name}'.\n"
+                "Nothing was changed. Start the change again without --resume."
+            )
         before = await self._pointing_elsewhere(new, backup)
         await self._answer_from(new, backup, before)
         await self._catalog.remove_alias(new.name)

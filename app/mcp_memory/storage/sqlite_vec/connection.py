@@ -20,6 +20,8 @@ from mcp_memory.domain.errors import (
     StorageUnavailableError,
 )
 from mcp_memory.storage.sqlite_vec import library
+from mcp_memory.storage.sqlite_vec.foreign import refuse_foreign
+from mcp_memory.system.owners import refuse_other_users
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +117,8 @@ def _make_private(path: Path) -> None:
             raise StorageError(
                 f"{path} is a folder; MCP_MEMORY_SQLITE_PATH names the database file, such as {path / 'sqlite_vec.db'}."
             )
+        refuse_other_users(path)
+        refuse_foreign(path)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         mode = stat.S_IMODE(path.stat().st_mode)
