@@ -43,7 +43,8 @@ class Copied(Sequence[bytes]):
         """Whole, and in order of id: what is looked up in a list that isn't would be taken for deleted."""
         if len(self._data) % _RECORD.size:
             raise OSError(errno.EINVAL, f"it ends within a record ({len(self._data):,} bytes)", str(path))
-        if any(not before < after for before, after in pairwise(self)):
+        ids = (self._data[start : start + 16] for start in range(0, len(self._data), _RECORD.size))
+        if any(not before < after for before, after in pairwise(ids)):
             raise OSError(errno.EINVAL, "its ids aren't in order", str(path))
 
     def __len__(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import socket
 import struct
 import sys
@@ -26,9 +27,10 @@ class ConnectedSocket(Protocol):
 
 def peer_uid(connection: ConnectedSocket) -> int | None:
     """The user of the process that listens at the other end; None where the platform doesn't tell."""
-    if sys.platform == "linux":
-        return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1])
-    if sys.platform == "darwin":
+    asked = getattr(socket, "SO_PEERCRED", None)
+    if asked is not None:
+        return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, asked, 12))[1])
+    if platform.system() == "Darwin":
         return int(struct.unpack_from("II", connection.getsockopt(0, _LOCAL_PEERCRED, 76))[1])
     return None
 

@@ -14,8 +14,9 @@ import re
 import shutil
 import time
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import msgspec
 
@@ -294,7 +295,7 @@ def _checksum(file: Path) -> str:
         return hashlib.file_digest(source, "sha256").hexdigest()
 
 
-def _opened(file: Path) -> BinaryIO:
+def _opened(file: Path) -> BufferedReader:
     return os.fdopen(os.open(file, os.O_RDONLY | NO_LINK), "rb")
 
 

@@ -13,8 +13,9 @@ import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final
+from typing import IO, Any, Final
 
 import httpx
 
@@ -187,7 +188,7 @@ def checked(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def archive_problem(file: BinaryIO, depth: int = 0) -> str | None:
+def archive_problem(file: IO[bytes], depth: int = 0) -> str | None:
     """What Qdrant wouldn't write into a snapshot, by name; None where there is nothing of the kind.
 
     Plain files and folders below the archive, each as long as it says; archives of segments inside are looked into as well.
@@ -211,7 +212,7 @@ def archive_problem(file: BinaryIO, depth: int = 0) -> str | None:
     return None
 
 
-def _opened(file: Path) -> BinaryIO:
+def _opened(file: Path) -> BufferedReader:
     return os.fdopen(os.open(file, os.O_RDONLY | NO_LINK), "rb")
 
 
