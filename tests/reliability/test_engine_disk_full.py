@@ -12,6 +12,7 @@ import pytest
 from mcp_memory.domain.errors import StorageFullError
 from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
+from mcp_memory.storage.qdrant_embedded.backup import back_up
 from mcp_memory.storage.qdrant_embedded.options import MEGABYTE, EmbeddedOptions
 from storage_samples import MODEL, collection, memory
 
@@ -84,17 +85,67 @@ async def test_an_engine_killed_by_the_full_disk_is_survived_and_named(small_dis
     await storage.close()
 
 
-async def test_a_store_on_a_full_disk_is_not_opened_and_opens_when_space_returns(small_disk: Path) -> None:
-    storage = build(small_disk, 32 * MEGABYTE)
+async def test_a_store_that_was_closed_on_a_full_disk_is_read_from_a_copy_and_written_when_space_returns(
+    small_disk: Path,
+) -> None:
+    storage = build(small_disk, 0)  # nothing is set aside
     await storage.initialize()
-    await storage.upsert(collection(100))
+    items = collection(100)
+    await storage.upsert(items)
     await storage.close()
-    ballast = fill(small_disk, 8 * MEGABYTE)
-    again = build(small_disk, 32 * MEGABYTE)
-    with pytest.raises(StorageFullError, match="opening the store needs"):
-        await again.initialize()
-    await again.close()
-    ballast.unlink()
+    ballast = fill(small_disk, 0)
+    again = build(small_disk, 0)
     await again.initialize()
     assert await again.count(EVERYTHING) == 100
+    found = await again.search(SearchQuery(SearchMode.HYBRID, "memory", items[0].vector))
+    assert items[0].memory.content_hash in {hit.memory.content_hash for hit in found}
+    assert len([item async for batch in again.iterate() for item in batch]) == 100
+    with pytest.raises(StorageFullError, match="No space left on device"):
+        await again.upsert([memory("one too many")])
+    with pytest.raises(StorageFullError, match="No space left on device"):
+        await again.delete([items[0].memory.content_hash])
+    assert (await again.stats()).details["read_only"] is True
+    ballast.unlink()
+    await again.upsert([memory("room again")])
+    assert await again.count(EVERYTHING) == 101
+    assert (await again.stats()).details["read_only"] is False
     await again.close()
+
+
+async def test_what_was_set_aside_opens_a_store_on_a_full_disk_and_lets_memories_be_deleted(small_disk: Path) -> None:
+    storage = build(small_disk, 32 * MEGABYTE)
+    await storage.initialize()
+    items = collection(100)
+    await storage.upsert(items)
+    assert (small_disk / "store" / "engine.reserve").exists()
+    fill(small_disk, 0)
+    hashes = [item.memory.content_hash for item in items]
+    with pytest.raises(StorageFullError):
+        await storage.upsert([memory("one too many")])
+    assert await storage.delete(hashes[:10]) == hashes[:10]
+    await storage.close()
+
+    again = build(small_disk, 32 * MEGABYTE)
+    await again.initialize()
+    assert await again.count(EVERYTHING) == 90
+    assert await again.delete(hashes[10:20]) == hashes[10:20]
+    assert await again.search(SearchQuery(SearchMode.HYBRID, "memory", items[50].vector))
+    await again.close()
+
+
+async def test_a_backup_to_another_disk_is_made_while_a_store_on_a_full_disk_serves(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    storage = build(small_disk, 0)
+    await storage.initialize()
+    await storage.upsert(collection(100))
+    fill(small_disk, 0)
+    async with storage.paused() as memories:
+        report = back_up(small_disk / "store", tmp_path / "backup", memories=memories)
+        assert await storage.count(EVERYTHING) == 100
+    assert report.memories == 100
+    restored = QdrantEmbeddedStorage(EmbeddedOptions(tmp_path / "backup" / "store", MODEL))
+    await restored.initialize()
+    assert await restored.count(EVERYTHING) == 100
+    await restored.close()
+    await storage.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from integration.memory_server import MemoryServer, memory_server, run_until_it_ends
+from integration.memory_server import MemoryServer, environment, free_port, memory_server
 from reliability.small_disk import MEGABYTE, fill, small_disk
 
 pytestmark = [pytest.mark.slow]
@@ -65,6 +67,17 @@ def stored(client: httpx.Client) -> set[str]:
     return set(page["hashes"])
 
 
+def run(base: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "mcp_memory.cli", *arguments],
+        env=environment(base, free_port(), **variables),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
 def breaker(client: httpx.Client, operations: str) -> float:
     metrics = client.get("/metrics").text
     found = re.search(rf'circuit_breaker_state{{operations="{operations}"}} (\S+)', metrics)
@@ -100,7 +113,10 @@ def test_writes_are_refused_with_507_before_the_disk_is_full_and_reads_go_on(dis
         assert int(answers[-1].headers["retry-after"]) >= 1
         assert (breaker(client, "reads"), breaker(client, "writes")) == (0.0, 2.0)
         reads_go_on(server, client, kept)
-        assert client.delete(f"/api/memories/{kept}").status_code == 503
+        assert stored(client) == acknowledged
+        gone = next(iter(acknowledged - {kept}))
+        assert client.delete(f"/api/memories/{gone}").status_code == 200  # that is how people get out of it
+        acknowledged.remove(gone)
         assert stored(client) == acknowledged
 
         ballast.unlink()
@@ -131,18 +147,32 @@ def test_an_engine_killed_by_the_full_disk_is_named_and_nothing_acknowledged_is_
         reads_go_on(server, client, kept)
 
 
-def test_a_full_disk_at_start_is_named_and_the_store_opens_when_space_returns(disk: Path, tmp_path: Path) -> None:
-    with memory_server(tmp_path / "base", **settings(disk, 64)) as server, server.client() as client:
-        acknowledged = {write(client, text).json()["content_hash"] for text in ("The kept one", "another")}
+@pytest.mark.parametrize("reserve", [0, 64])
+def test_a_store_that_was_closed_on_a_full_disk_is_served_for_reading_exported_and_backed_up(
+    disk: Path, tmp_path: Path, reserve: int
+) -> None:
+    base, given = tmp_path / "base", settings(disk, reserve)
+    with memory_server(base, **given) as server, server.client() as client:
+        kept = write(client, "The kept one").json()["content_hash"]
+        other = write(client, "another").json()["content_hash"]
     ballast = fill(disk, leave=0)
-    ended = run_until_it_ends(tmp_path / "base", 0, **settings(disk, 64))
-    assert ended.returncode == 69, ended.stderr
-    assert "No space left on device" in ended.stderr
-    assert str(disk) in ended.stderr
-    assert "Traceback" not in ended.stderr
-    ballast.unlink()
-    with memory_server(tmp_path / "base", **settings(disk, 64)) as server, server.client() as client:
-        assert stored(client) == acknowledged
+    with memory_server(base, **given) as server, server.client() as client:
+        reads_go_on(server, client, kept)
+        assert write(client, "one too many").status_code == 507
+        made = run(base, "backup", str(tmp_path / "backup"), **given)
+        assert made.stdout.startswith("2 memories backed up"), made.stderr
+        assert run(base, "export", str(tmp_path / "export.jsonl"), **given).returncode == 0
+        assert len((tmp_path / "export.jsonl").read_bytes().splitlines()) == 2
+        reads_go_on(server, client, kept)
+        # What was set aside while there was room is what a deletion takes; where nothing was, it is refused by name.
+        assert client.delete(f"/api/memories/{other}").status_code == (200 if reserve else 507)
+        assert stored(client) == ({kept} if reserve else {kept, other})
+        refused = run(base, "backup", str(disk / "backup"), **given)
+        assert (refused.returncode, "No space left on device" in refused.stderr) == (1, True), refused.stderr
+        assert not (disk / "backup").exists()
+        ballast.unlink()
+        write_when_room_returned(client, "room again")
+        assert len(stored(client)) == (2 if reserve else 3)
 
 
 def test_a_store_with_room_to_open_but_not_to_write_serves_reads_from_the_start(disk: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the backup.")]) -> None:
-    """Copy every memory into a folder, with checksums. A service on an embedded store answers 503 while it is copied."""
+    """Copy every memory into a folder, with checksums. A service goes on answering; writes wait until the copy is made."""
     settings = _settings()
     if settings.qdrant_urls:
         report = asyncio.run(_on_server(settings, lambda storage: storage.backup(folder)))
@@ -67,15 +67,24 @@ async def _on_server(settings: Settings, work: Callable[[SupportsBackup], Awaita
 
 
 async def _from_folder(settings: Settings, folder: Path) -> BackupReport:
-    from mcp_memory.owner.exclusive import exclusive_use  # noqa: PLC0415
+    """Through the engine that serves the store, or one for this moment: nobody's service is closed for it."""
+    from mcp_memory.container import embedded_options  # noqa: PLC0415
+    from mcp_memory.domain.model import ModelIdentity  # noqa: PLC0415
+    from mcp_memory.owner.client import check_maintenance  # noqa: PLC0415
     from mcp_memory.owner.identity import identify  # noqa: PLC0415
-    from mcp_memory.storage.qdrant_embedded.backup import back_up, check_free, check_store, settle  # noqa: PLC0415
+    from mcp_memory.storage.base import opened  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage  # noqa: PLC0415
+    from mcp_memory.storage.qdrant_embedded.backup import back_up, check_free, check_room, check_store  # noqa: PLC0415
 
-    path = settings.qdrant_path.absolute()
-    check_store(path)
+    path, store = settings.qdrant_path.absolute(), identify(settings)
+    store.check_folder()
+    model = check_store(path).model
     check_free(folder)  # before anybody is kept waiting
-    async with exclusive_use(identify(settings), reason="a backup is copied"):
-        memories = await settle(path)
+    check_room(path, folder)
+    check_maintenance(store.paths)
+    options = embedded_options(settings, ModelIdentity(model.name, model.dimensions, model.fingerprint))
+    storage = QdrantEmbeddedStorage(options)
+    async with opened(storage), storage.paused() as memories:
         return await asyncio.to_thread(back_up, path, folder, memories=memories)
 
 

@@ -116,7 +116,7 @@ class OwnerClient:
             found = await self._find(replaced)
             if found is not None:
                 return found
-            _check_maintenance(paths)
+            check_maintenance(paths)
             if self._start is None:
                 raise StorageUnavailableError(f"No process serves the memory store {self.store.folder}.")
             left = deadline - time.monotonic()
@@ -160,7 +160,7 @@ class OwnerClient:
                 await pool.close()
 
 
-def _check_maintenance(paths: OwnerPaths) -> None:
+def check_maintenance(paths: OwnerPaths) -> None:
     """Raises StorageBusyError where a maintenance command has the folder, by a lease or by the lock itself."""
     lease = LeaseFile(paths.maintenance).current()
     if lease is not None:

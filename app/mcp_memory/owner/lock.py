@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mcp_memory.domain.errors import StorageError
 from mcp_memory.system.owners import owner_of, user_name
-from mcp_memory.system.records import one_line, read_record
+from mcp_memory.system.records import one_line, read_record, write_over
 
 _HOLDER_BYTES = 1024 * 1024
 
@@ -84,10 +84,7 @@ class FileLock:
         """Write who holds the lock into the file."""
         if self._fd is None:
             raise RuntimeError(f"{self.path} is not locked by this process")
-        content = json.dumps(asdict(holder)).encode()
-        os.ftruncate(self._fd, 0)
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        os.write(self._fd, content)
+        write_over(self._fd, json.dumps(asdict(holder)).encode())
 
     def remove(self) -> None:
         """Delete the file, then give the lock back."""

@@ -47,7 +47,8 @@ class BreakerOptions:
 
 class GuardedStorage(BaseStorage):
     """Two breakers. "reads" guards everything: it counts operations of any kind that found the storage unavailable. "writes"
-    guards writes only: it counts those that found it unavailable or full, so a full disk leaves reads alone.
+    guards what stores and changes: it counts those that found it unavailable or full, so a full disk leaves reads alone, and
+    deletions, which are the way out of it.
 
     Failures are StorageUnavailableError, StorageFullError and time-outs. Maintenance, a full queue, bad input, unknown hashes and
     a cancelled caller say nothing about the storage. `initialize`, `close` and `health` are never refused.
@@ -107,11 +108,11 @@ class GuardedStorage(BaseStorage):
             return await self.inner.get_embedded(hashes)
 
     async def delete(self, hashes: Sequence[str]) -> list[str]:
-        async with self._write(self._options.timeout):
+        async with self._read(self._options.timeout):
             return await self.inner.delete(hashes)
 
     async def delete_matching(self, where: MemoryFilter) -> int:
-        async with self._write(None):
+        async with self._read(None):
             return await self.inner.delete_matching(where)
 
     async def update(self, content_hash: str, changes: MemoryChanges) -> Memory:

@@ -32,6 +32,18 @@ def read_record(path: Path, *, limit: int = RECORD_BYTES) -> bytes:
     return content
 
 
+def write_over(descriptor: int, content: bytes) -> None:
+    """Replace what an open file holds. Old blocks are used again, which a full disk allows; where even that fails it is empty."""
+    try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        written = os.write(descriptor, content)
+        os.ftruncate(descriptor, written if written == len(content) else 0)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        os.ftruncate(descriptor, 0)
+
+
 def one_line(value: object, longest: int) -> bool:
     """Whether this is a text that can stand in a line for people: nothing in it moves the cursor or turns the reading round."""
     return isinstance(value, str) and len(value) <= longest and _ONE_LINE.fullmatch(value) is not None

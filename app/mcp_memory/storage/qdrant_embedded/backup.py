@@ -1,20 +1,17 @@
 """Backups of an embedded store: the shard's files copied while no engine holds them, each with its checksum.
 
 A backup is a folder: `backup.json` (what, of which model, how many, the checksum of every file) and `store/`, which is a storage
-folder by itself. Everything here is for the holder of the folder's lock (owner.exclusive). Copying blocks, for as long as the
-disk takes.
+folder by itself. Copying blocks, for as long as the disk takes. `back_up` wants files that stand still: no engine, or one that
+holds its writes back (`QdrantEmbeddedStorage.paused`). `restore` is for the holder of the folder's lock (owner.exclusive).
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
-import os
 import re
 import shutil
 import time
 from datetime import UTC, datetime
-from io import BufferedReader
 from pathlib import Path
 from typing import Final
 
@@ -22,14 +19,13 @@ import msgspec
 
 from mcp_memory.domain.errors import ModelChangedError, StorageError, StorageFormatError, StorageFullError
 from mcp_memory.domain.model import ModelIdentity
-from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.base import BackupReport
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
-from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
+from mcp_memory.storage.qdrant_embedded.copying import checksum_of, copy_tree
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.manifest import Manifest, Model
-from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
-from mcp_memory.system.records import NO_LINK, first_link, read_record, strange_entries
+from mcp_memory.storage.qdrant_embedded.space import check_space
+from mcp_memory.system.records import first_link, read_record, strange_entries
 
 NAME: Final = "backup.json"
 STORE: Final = "store"
@@ -38,8 +34,6 @@ _OF_A_SERVER: Final = (
     "It is one of a Qdrant server: set MCP_QDRANT_URL and restore it there.\n"
     "Then 'memory migrate storage' moves memories between stores."
 )
-_CHUNK: Final = 64 * 1024
-_ZEROS: Final = bytes(_CHUNK)
 _PRIVATE: Final = 0o700
 _NO_SPACE: Final = (errno.ENOSPC, errno.EDQUOT)
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -66,25 +60,6 @@ def check_store(path: Path) -> Manifest:
     return found
 
 
-async def settle(path: Path) -> int:
-    """Open the store once, as it is, so that what a crash left in its log is applied; how many memories it holds."""
-    found = check_store(path)
-    model = found.model
-    options = EmbeddedOptions(
-        path,
-        ModelIdentity(model.name, model.dimensions, model.fingerprint),
-        collection=found.collection,
-        quantization=found.quantization.kind == "binary",
-        graph_threshold=0,
-    )
-    storage = QdrantEmbeddedStorage(options)
-    await storage.initialize()
-    try:
-        return await storage.count(EVERYTHING)
-    finally:
-        await storage.close()
-
-
 def back_up(path: Path, into: Path, *, memories: int) -> BackupReport:
     """Copy the store at `path`, which holds so many memories, into the folder `into`, which must not be there or be empty.
 
@@ -98,15 +73,16 @@ def back_up(path: Path, into: Path, *, memories: int) -> BackupReport:
     if not source.generation(found.generation).is_dir():  # one that arrives: no engine has opened it yet
         raise StorageFormatError(f"There is no store in {path} to back up.")
     check_free(into)
+    check_room(path, into)
     made = not into.exists()
     try:
         into.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
         target = StorageFolder(into / STORE)
         target.prepare()
         target.generations.mkdir(mode=_PRIVATE)
-        sums = _copy_tree(source.generation(found.generation), target.generation(found.generation))
+        sums = copy_tree(source.generation(found.generation), target.generation(found.generation))
         manifests.write(target.path, msgspec.structs.replace(found, kept={}, arriving=None))
-        sums[target.path / manifests.NAME] = _checksum(target.path / manifests.NAME)
+        sums[target.path / manifests.NAME] = checksum_of(target.path / manifests.NAME)
         contents = Contents(
             found.model,
             found.collection,
@@ -125,6 +101,15 @@ def check_free(into: Path) -> None:
     """Raises StorageError where a backup can't be written because something is there."""
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise StorageError(f"{into} is taken: there is something in it. Name a new folder for the backup.")
+
+
+def check_room(path: Path, into: Path) -> None:
+    """Raises StorageFullError where the store at `path` doesn't fit beside `into`, StorageError where that is inside it."""
+    if into.is_relative_to(path):
+        raise StorageError(f"{into} lies in the store itself. Name a folder elsewhere for the backup.")
+    found = check_store(path)
+    nearest = next(folder for folder in (into, *into.parents) if folder.exists())
+    check_space(nearest, StorageFolder(path).size(found.generation), f"a backup of {path}")
 
 
 def check(folder: Path, model: ModelIdentity) -> Contents:
@@ -153,7 +138,7 @@ def check(folder: Path, model: ModelIdentity) -> Contents:
         raise StorageFormatError(f"The backup {folder} is damaged: there is no store in {folder / STORE}.")
     _check_names(folder, contents, stored)
     for name, checksum in contents.sha256.items():
-        if _checksum(folder / name) != checksum:
+        if checksum_of(folder / name) != checksum:
             raise _damaged(folder, name)
     return contents
 
@@ -202,7 +187,7 @@ def restore(folder: Path, path: Path, contents: Contents, *, collection: str) ->
         if before is None:
             manifests.replace_file(target.creating, b"")  # a crash before the end begins again, with nothing
         shard = target.generation(number)
-        for file, checksum in _copy_tree(source.generation(stored.generation), shard).items():
+        for file, checksum in copy_tree(source.generation(stored.generation), shard).items():
             name = f"{STORE}/generations/{stored.generation}/{file.relative_to(shard).as_posix()}"
             if contents.sha256.get(name) != checksum:
                 raise _damaged(folder, name)
@@ -257,46 +242,6 @@ def _generations(target: StorageFolder) -> list[int]:
     if not target.generations.is_dir():
         return []
     return [int(entry.name) for entry in target.generations.iterdir() if manifests.GENERATION.fullmatch(entry.name)]
-
-
-def _copy_tree(source: Path, target: Path) -> dict[Path, str]:
-    """Copy a folder durably, holes as holes; SHA-256 of each file in it."""
-    sums: dict[Path, str] = {}
-    strange = next(strange_entries(source), None)
-    if strange is not None:
-        raise StorageFormatError(f"{strange} is neither a file nor a folder: it isn't copied, and nothing was.")
-    for root, _, names in os.walk(source):
-        copy = target / Path(root).relative_to(source)
-        copy.mkdir(mode=_PRIVATE)
-        for name in names:
-            sums[copy / name] = _copy_file(Path(root, name), copy / name)
-        manifests.sync_folder(copy)
-    return sums
-
-
-def _copy_file(source: Path, target: Path) -> str:
-    digest = hashlib.sha256()
-    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with _opened(source) as given, os.fdopen(fd, "wb") as copy:
-        while chunk := given.read(_CHUNK):
-            digest.update(chunk)
-            if chunk == _ZEROS[: len(chunk)]:
-                copy.seek(len(chunk), os.SEEK_CUR)
-            else:
-                copy.write(chunk)
-        copy.truncate()
-        copy.flush()
-        os.fsync(copy.fileno())
-    return digest.hexdigest()
-
-
-def _checksum(file: Path) -> str:
-    with _opened(file) as source:
-        return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-def _opened(file: Path) -> BufferedReader:
-    return os.fdopen(os.open(file, os.O_RDONLY | NO_LINK), "rb")
 
 
 def _damaged(folder: Path, name: str) -> StorageFormatError:

@@ -6,10 +6,13 @@ import asyncio
 import logging
 import subprocess
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from mcp_memory.domain.errors import (
     MemoryServiceError,
+    StorageBusyError,
     StorageError,
     StorageFullError,
     StorageLockedError,
@@ -29,8 +32,11 @@ from mcp_memory.storage.qdrant_embedded.protocol import (
     Hello,
     Leave,
     Moved,
+    Pause,
+    Paused,
     Request,
     Response,
+    Resume,
     Welcome,
 )
 from mcp_memory.storage.qdrant_embedded.space import check_space
@@ -92,6 +98,26 @@ class EngineClient:
         raise StorageUnavailableError(
             f"The storage {self._folder.path} failed {ATTEMPTS} times in a row: {reason}.\nSee {self._folder.log}"
         )
+
+    @asynccontextmanager
+    async def paused(self) -> AsyncIterator[Paused]:
+        """The shard's files stand still for the time of this context: reads go on, writes wait.
+
+        Raises StorageUnavailableError at the end where the engine ended meanwhile: what was copied may not be whole then.
+        """
+        wire = await self._connected()
+        try:
+            answer = await wire.ask(Pause(), self._options.request_timeout)
+            if isinstance(answer, Failure):
+                raise to_error(answer)
+            if not isinstance(answer, Paused):
+                raise StorageBusyError("The store is being taken over by a new generation. Try again in a moment.")
+            yield answer
+            await wire.ask(Resume(), self._options.request_timeout)
+        except (ConnectionLostError, TimeoutError) as error:
+            raise StorageUnavailableError(
+                f"The engine process {self._engine_pid} of {self._folder.path} ended while its files were copied. Try again."
+            ) from error
 
     async def close(self) -> None:
         """Leave; where this was the last client, wait until the engine has written everything and let go of the folder."""

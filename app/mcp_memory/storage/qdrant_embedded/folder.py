@@ -7,6 +7,7 @@ engine.lock        held by the engine process; its pid
 engine.sock        where the engine listens (0600)
 engine.json        where it listens otherwise
 engine.log         what it writes to stderr
+engine.reserve     space set aside while the disk still had some: what opening and deleting take when it is full
 """
 
 from __future__ import annotations
@@ -65,6 +66,11 @@ class StorageFolder:
     @property
     def log(self) -> Path:
         return self.path / "engine.log"
+
+    @property
+    def reserve(self) -> Path:
+        """Space set aside for opening and deleting on a full disk (space.set_aside)."""
+        return self.path / "engine.reserve"
 
     @property
     def creating(self) -> Path:
@@ -233,7 +239,7 @@ class StorageFolder:
 
     def size(self, number: int) -> int:
         """Bytes that a generation takes on disk (blocks, not lengths: many files are sparse)."""
-        return sum(_disk_bytes(self.generation(number)))
+        return disk_bytes(self.generation(number))
 
 
 def _not_ours(path: Path, what: str) -> StorageFormatError:
@@ -243,7 +249,11 @@ def _not_ours(path: Path, what: str) -> StorageFormatError:
     )
 
 
-def _disk_bytes(folder: Path) -> Iterator[int]:
+def disk_bytes(folder: Path) -> int:
+    return sum(_blocks(folder))
+
+
+def _blocks(folder: Path) -> Iterator[int]:
     for root, _, names in os.walk(folder):
         for name in names:
             try:

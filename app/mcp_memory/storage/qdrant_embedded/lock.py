@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcp_memory.domain.errors import StorageError
-from mcp_memory.system.records import read_record
+from mcp_memory.system.records import read_record, write_over
 
 WAIT_SECONDS = 5.0
 """How long an engine that is just closing may take to let go."""
@@ -64,10 +64,8 @@ class FolderLock:
         return lock
 
     def sign(self) -> None:
-        """Write this process's pid into the file."""
-        os.ftruncate(self.fd, 0)
-        os.lseek(self.fd, 0, os.SEEK_SET)
-        os.write(self.fd, b"%d\n" % os.getpid())
+        """Write this process's pid into the file, for people; on a full disk it may stay empty."""
+        write_over(self.fd, b"%d\n" % os.getpid())
 
     def let_go(self) -> None:
         """Close this process's handle. The lock itself goes on where a successor was given the same handle."""

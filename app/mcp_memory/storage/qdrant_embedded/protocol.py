@@ -14,7 +14,7 @@ import msgspec
 from mcp_memory.domain.query import Cursor, FacetField, MemoryFilter, SearchMode
 from mcp_memory.storage.qdrant_embedded.manifest import Graph, Model, Quantization
 
-VERSION = 1
+VERSION = 2
 MAX_FRAME = 64 * 1024 * 1024
 HEADER = struct.Struct("!IQ")
 HASH_BYTES = 64
@@ -119,6 +119,14 @@ class BuildGeneration(msgspec.Struct, tag=True):
     """Build a new generation where it pays, and switch to it. Answered when the switch is done, or has failed."""
 
 
+class Pause(msgspec.Struct, tag=True):
+    """Hold every write back until Resume or the end of this connection; answered when all that was written is in the files."""
+
+
+class Resume(msgspec.Struct, tag=True):
+    """Writes go on."""
+
+
 class Leave(msgspec.Struct, tag=True):
     """This client goes; where it was the last (`Done.changed`), the engine ends at once instead of after a moment."""
 
@@ -147,12 +155,21 @@ class HandOver(msgspec.Struct, tag=True):
 WriteRequest: TypeAlias = Upsert | Delete | DeleteMatching | Update
 ReadRequest: TypeAlias = Get | Search | ListPage | Scroll | Count | Facet | Ping
 BuilderRequest: TypeAlias = Subscribe | TakeJournal | HandOver
-Request: TypeAlias = WriteRequest | ReadRequest | BuilderRequest | Hello | Stats | BuildGeneration | Leave
+Request: TypeAlias = (
+    WriteRequest | ReadRequest | BuilderRequest | Hello | Stats | BuildGeneration | Leave | Pause | Resume
+)
 
 
 class Welcome(msgspec.Struct, tag=True):
     pid: int
     generation: int
+
+
+class Paused(msgspec.Struct, tag=True):
+    """The files of `generation` stand still, and hold `count` memories."""
+
+    generation: int
+    count: int
 
 
 class Existed(msgspec.Struct, tag=True):
@@ -220,7 +237,9 @@ class Moved(msgspec.Struct, tag=True):
     """Not executed: another engine takes over. Connect again and repeat the request."""
 
 
-Response: TypeAlias = Welcome | Existed | Records | Hits | Number | Counts | Figures | Ids | Done | Failure | Moved
+Response: TypeAlias = (
+    Welcome | Paused | Existed | Records | Hits | Number | Counts | Figures | Ids | Done | Failure | Moved
+)
 
 _encoder = msgspec.msgpack.Encoder()
 request_decoder: msgspec.msgpack.Decoder[Request] = msgspec.msgpack.Decoder(Request)

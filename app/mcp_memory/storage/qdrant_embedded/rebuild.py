@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from mcp_memory.domain.errors import MemoryServiceError, StorageError
+from mcp_memory.domain.errors import MemoryServiceError, StorageBusyError, StorageError, StorageFullError
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
 from mcp_memory.storage.qdrant_embedded.framing import Connection
@@ -48,6 +48,8 @@ class Rebuild:
     """The manifest names the new generation: this engine must not write any more."""
     _waiting: list[tuple[Connection, int]] = field(default_factory=list)
     _next_look: float = 0.0
+    _aside: bool = False
+    """Space was set aside before: what a deletion took of it is taken again first."""
 
     def propose(self) -> Plan | None:
         """What should be built now."""
@@ -69,7 +71,13 @@ class Rebuild:
         if self.handed_over or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_SECONDS
-        plan = self.propose()
+        if self.store.read_only:
+            return
+        if not self.scheduler.writes:
+            leave = 0 if self._aside else None
+            self.store.set_aside(leave=leave)
+            self._aside = self._aside or self.store.folder.reserve.exists()
+        plan = None if self.scheduler.paused_by is not None else self.propose()
         if plan is not None:
             try:
                 self._start(plan)
@@ -79,6 +87,11 @@ class Rebuild:
 
     def request(self, connection: Connection, number: int) -> Response | None:
         """A client asks for it and waits; None: answered later."""
+        if self.store.read_only:
+            self.store.check_space()
+            raise StorageFullError(
+                "This store was opened for reading: nothing is built. Free some space, then try again."
+            )
         if self.child is None:
             plan = self.propose()
             if plan is None:
@@ -140,6 +153,8 @@ class Rebuild:
     def hand_over(self, request: HandOver) -> None:
         """Make the new generation the current one. Raises StorageError, and the old one goes on, where they don't agree."""
         count = self.store.collection.count(EVERYTHING)
+        if self.scheduler.paused_by is not None:
+            raise StorageBusyError("A backup is being made: this generation is built again later.")
         if not self.scheduler.settled or request.count != count:
             raise StorageError(
                 f"generation {request.generation} has {request.count:,} memories, the serving one {count:,}"

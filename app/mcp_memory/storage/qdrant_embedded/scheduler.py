@@ -40,6 +40,8 @@ class Pending:
     number: int
     job: Job
     begun: bool = False
+    deletes: bool = False
+    """Goes on where the disk is full."""
 
 
 @dataclass(slots=True)
@@ -76,6 +78,10 @@ class Scheduler:
     committing: list[Finished] = field(default_factory=list)
     held: bool = False
     """No further write begins (a new generation is about to take over); those under way and reads go on."""
+    paused_by: Connection | None = None
+    """As `held`, for a client that copies the files."""
+    still: bool = False
+    """It copies them now: not even a flush that is due changes one."""
 
     _sync: Sync | None = None
     _disk: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="sync"))
@@ -102,9 +108,13 @@ class Scheduler:
         return not self.writes or self.settled or self.store.collection.unflushed >= FLUSH_POINTS
 
     @property
+    def holding(self) -> bool:
+        return self.held or self.paused_by is not None
+
+    @property
     def settled(self) -> bool:
         """Nothing is being written, and no write begins."""
-        return self.held and not any(item.begun for item in self.writes)
+        return self.holding and not any(item.begun for item in self.writes)
 
     def turn(self) -> None:
         """Some reads, some writes, and a flush where it is due: some 20 ms and the flush at most."""
@@ -117,6 +127,12 @@ class Scheduler:
     def forget(self, connection: Connection) -> None:
         """Drop the reads of a client that is gone. Its writes go on: a slice of them may be in."""
         self.reads = deque(item for item in self.reads if item.connection is not connection)
+        if self.paused_by is connection:
+            self.go_on()
+
+    def go_on(self) -> None:
+        """The copy is made, or who made it is gone."""
+        self.paused_by, self.still = None, False
 
     def _run_reads(self) -> None:
         deadline = time.monotonic() + READ_BUDGET
@@ -134,12 +150,14 @@ class Scheduler:
         try:
             self.store.check_space()
         except StorageFullError as error:
-            self.refuse_writes(to_failure(error))
-            return
+            deleting = any(item.deletes for item in self.writes) and self.store.room_to_delete()
+            self.refuse_writes(to_failure(error), deletions_too=not deleting)
+            if not self.writes:
+                return
         deadline = time.monotonic() + WRITE_BUDGET
         while self.writes and time.monotonic() < deadline and self.store.collection.unflushed < FLUSH_POINTS:
             item = self.writes.popleft()
-            if self.held and not item.begun:
+            if self.holding and not item.begun:
                 self.writes.append(item)
                 if self.settled:
                     return
@@ -150,11 +168,14 @@ class Scheduler:
             else:
                 self.committing.append(Finished(item, response, time.monotonic()))
 
-    def refuse_writes(self, response: Response) -> None:
+    def refuse_writes(self, response: Response, *, deletions_too: bool = True) -> None:
         """Answer every write that isn't finished."""
-        while self.writes:
-            item = self.writes.popleft()
-            item.connection.answer(item.number, response)
+        waiting, self.writes = self.writes, deque()
+        for item in waiting:
+            if item.deletes and not deletions_too:
+                self.writes.append(item)
+            else:
+                item.connection.answer(item.number, response)
 
     def refuse_all(self, response: Response) -> None:
         """Answer everything that waits, reads too."""
@@ -183,7 +204,7 @@ class Scheduler:
         if unflushed and not self._synced:
             self._dirty_since = now
         due = self._synced and now - self._dirty_since >= FLUSH_AFTER
-        files = unflushed > 0 and (unflushed >= FLUSH_FROM or due or not can_sync_log())
+        files = not self.still and unflushed > 0 and (unflushed >= FLUSH_FROM or due or not can_sync_log())
         finished, self.committing = self.committing, []
         if unflushed == self._synced and not files:
             self._answer(finished)

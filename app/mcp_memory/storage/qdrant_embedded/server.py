@@ -11,6 +11,7 @@ import time
 from contextlib import suppress
 
 from mcp_memory.domain.errors import MemoryServiceError, ModelChangedError, StorageBusyError, StorageError
+from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.qdrant_embedded.failures import to_failure
 from mcp_memory.storage.qdrant_embedded.framing import Connection, ProtocolError
 from mcp_memory.storage.qdrant_embedded.jobs import begin
@@ -26,8 +27,11 @@ from mcp_memory.storage.qdrant_embedded.protocol import (
     Hello,
     Leave,
     Moved,
+    Pause,
+    Paused,
     Request,
     Response,
+    Resume,
     Stats,
     Subscribe,
     TakeJournal,
@@ -69,6 +73,8 @@ class EngineServer:
         self._connections: set[Connection] = set()
         self._alone_since = time.monotonic() + FIRST_CLIENT_SECONDS
         self._stopping = False
+        self._pausing: tuple[Connection, int] | None = None
+        """Who waits for the files to stand still."""
         self._wake_read, self._wake_write = socket.socketpair()
 
     def run(self) -> None:
@@ -86,6 +92,7 @@ class EngineServer:
                 self._scheduler.turn()
             if self._rebuild is not None:
                 self._rebuild.look()
+            self._answer_pause()
             self._send_all()
         if self._rebuild is not None:
             self._rebuild.stop()
@@ -222,13 +229,50 @@ class EngineServer:
                 response = rebuild.request(connection, number)
             case Subscribe() | TakeJournal() | HandOver():
                 response = self._answer_builder(rebuild, connection, number, request)
+            case Pause() | Resume():
+                response = self._pause(scheduler, connection, number, on=isinstance(request, Pause))
             case Upsert() | Delete() | DeleteMatching() | Update():
-                scheduler.writes.append(Pending(connection, number, begin(store.collection, request)))
-                response = None
+                item = Pending(connection, number, begin(store.collection, request))
+                response = self._take_write(
+                    scheduler, store, item, deletes=isinstance(request, Delete | DeleteMatching)
+                )
             case _:
                 scheduler.reads.append(Pending(connection, number, begin(store.collection, request)))
                 response = None
         return response
+
+    def _take_write(self, scheduler: Scheduler, store: OpenStore, item: Pending, *, deletes: bool) -> Response | None:
+        if store.outdated:  # this engine can only read; the next one opens the store itself
+            self._stopping = True
+            return Moved()
+        item.deletes = deletes
+        scheduler.writes.append(item)
+        return None
+
+    def _pause(self, scheduler: Scheduler, connection: Connection, number: int, *, on: bool) -> Response | None:
+        if on and scheduler.paused_by is None:
+            scheduler.paused_by = connection
+            self._pausing = (connection, number)
+            return None
+        if scheduler.paused_by is not connection:
+            raise StorageBusyError("Another backup of this store is being made. Try again when it has ended.")
+        scheduler.go_on()
+        return Done()
+
+    def _answer_pause(self) -> None:
+        """Tell who waits for it that the files stand still: every write that had begun is in them, and in the log."""
+        scheduler, store = self._scheduler, self._opened
+        if self._pausing is None or scheduler is None or not isinstance(store, OpenStore):
+            return
+        connection, number = self._pausing
+        if scheduler.paused_by is not connection:
+            self._pausing = None
+        elif scheduler.settled:
+            self._pausing = None
+            if not store.read_only:
+                scheduler.commit()
+            scheduler.still = True
+            connection.answer(number, Paused(store.manifest.generation, store.collection.count(EVERYTHING)))
 
     def _answer_builder(
         self, rebuild: Rebuild, connection: Connection, number: int, request: BuilderRequest

@@ -5,18 +5,29 @@ from __future__ import annotations
 import logging
 import resource
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_memory.domain.errors import StorageFullError
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
 from mcp_memory.storage.qdrant_embedded.collection import Collection
-from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
+from mcp_memory.storage.qdrant_embedded.copying import copy_tree
+from mcp_memory.storage.qdrant_embedded.folder import StorageFolder, disk_bytes
 from mcp_memory.storage.qdrant_embedded.manifest import Manifest, Model
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 from mcp_memory.storage.qdrant_embedded.protocol import Figures
 from mcp_memory.storage.qdrant_embedded.shard_config import BINARY, TURBO
-from mcp_memory.storage.qdrant_embedded.space import OPENING_BYTES, check_space
+from mcp_memory.storage.qdrant_embedded.space import (
+    DELETING_BYTES,
+    OPENING_BYTES,
+    TIGHT_BYTES,
+    check_space,
+    free_bytes,
+    places_for_a_copy,
+    set_aside,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +40,8 @@ class OpenStore:
     folder: StorageFolder
     manifest: Manifest
     collection: Collection
+    read_only: bool = False
+    """A copy on another disk answers: the store's own is too full to open it there."""
 
     @classmethod
     def open(cls, options: EmbeddedOptions) -> OpenStore:
@@ -39,6 +52,10 @@ class OpenStore:
         """
         folder = StorageFolder(options.path)
         found = folder.look()
+        if found is not None and free_bytes(folder.path) < OPENING_BYTES:
+            folder.reserve.unlink(missing_ok=True)  # set aside for this moment
+            if free_bytes(folder.path) < OPENING_BYTES:
+                return cls._open_copy(options, folder, found)
         check_space(options.path, OPENING_BYTES, "opening the store")
         if found is None:
             return cls._create(options, folder)
@@ -56,7 +73,41 @@ class OpenStore:
         if manifests.stored_format(folder.path) != manifests.FORMAT:
             manifests.write(folder.path, found)
             log.info("storage folder %s upgraded to format version %d", folder.path, manifests.FORMAT)
-        return cls(options, folder, found, collection)
+        store = cls(options, folder, found, collection)
+        store.set_aside()
+        return store
+
+    @classmethod
+    def _open_copy(cls, options: EmbeddedOptions, folder: StorageFolder, found: Manifest) -> OpenStore:
+        """For reading: the engine writes while it opens a shard, and dies where it can't, so it opens a copy where there is room.
+
+        Raises StorageFullError where there is none.
+        """
+        shard = folder.generation(found.generation)
+        if found.arriving is not None and not shard.exists():
+            shard = folder.path / found.arriving
+        needed = 2 * disk_bytes(shard) + 2 * OPENING_BYTES
+        place = next(places_for_a_copy(folder.path, needed), None)
+        if place is None:
+            check_space(options.path, OPENING_BYTES, "opening the store")
+            raise StorageFullError(f"No space left on device: {folder.path} can't be opened. Free some space.")
+        with tempfile.TemporaryDirectory(prefix="mcp-memory-read-only-", dir=place, ignore_cleanup_errors=True) as copy:
+            copy_tree(shard, Path(copy) / "shard")
+            collection = Collection.load(
+                Path(copy) / "shard",
+                vector_name=vector_name(found.model),
+                dimensions=found.model.dimensions,
+                quantization=found.quantization,
+                graph=found.graph,
+                on_disk_payload=options.on_disk_payload,
+            )
+            # Its files are mapped: they live on without their names, and go with this process.
+        log.warning(
+            "the disk of %s is full: memories can be read (from a copy that was in %s), nothing can be written",
+            folder.path,
+            place,
+        )
+        return cls(options, folder, found, collection, read_only=True)
 
     @classmethod
     def _create(cls, options: EmbeddedOptions, folder: StorageFolder) -> OpenStore:
@@ -83,8 +134,31 @@ class OpenStore:
         return cls(options, folder, manifest, collection)
 
     def check_space(self) -> None:
-        """Raises StorageFullError where less than the reserve is free."""
-        check_space(self.folder.path, self.options.disk_reserve_bytes, "a write (MCP_QDRANT_DISK_RESERVE_BYTES)")
+        """Raises StorageFullError where less than the reserve is free, or this store was opened for reading."""
+        needed = self.options.disk_reserve_bytes
+        check_space(self.folder.path, needed, "a write (MCP_QDRANT_DISK_RESERVE_BYTES)")
+        if self.read_only:
+            check_space(self.folder.path, max(needed, OPENING_BYTES), "a write")
+
+    @property
+    def outdated(self) -> bool:
+        """Opened for reading, and there is room again: an engine that begins anew can write."""
+        return self.read_only and free_bytes(self.folder.path) >= max(self.options.disk_reserve_bytes, OPENING_BYTES)
+
+    def room_to_delete(self) -> bool:
+        """Whether a deletion has the space that it needs, what was set aside included: so people get out of a full disk."""
+        if self.read_only:
+            return False
+        if free_bytes(self.folder.path) < DELETING_BYTES:
+            self.folder.reserve.unlink(missing_ok=True)
+        return free_bytes(self.folder.path) >= DELETING_BYTES
+
+    def set_aside(self, *, leave: int | None = None) -> None:
+        """Where space gets tight, take what the next opening and deletions need. `leave`: how much must be left for others."""
+        reserve = self.options.disk_reserve_bytes
+        if self.read_only or not reserve or free_bytes(self.folder.path) >= TIGHT_BYTES:
+            return
+        set_aside(self.folder.reserve, leave=max(reserve, OPENING_BYTES) if leave is None else leave)
 
     @property
     def shard(self) -> Path:
@@ -103,13 +177,17 @@ class OpenStore:
             "generation": self.manifest.generation,
             "segments": self.collection.segments(),
             "format": self.manifest.format,
+            "read_only": self.read_only,
         }
         indexed = min(count, 0 if graph is None else graph.vectors) if waiting else count
         disk = self.folder.size(self.manifest.generation)
         return Figures(count, indexed, disk, resident_bytes(), details)
 
     def close(self) -> None:
+        if self.read_only:
+            return  # there is nothing to write, and no place
         self.collection.close()
+        self.set_aside(leave=0)
 
 
 def stored_model(options: EmbeddedOptions) -> Model:
