@@ -77,6 +77,10 @@ def test_an_archive_that_leads_elsewhere_is_not_sent(tmp_path: Path, bad: Callab
             snapshots.checked(backup(tmp_path / str(number), content))
 
 
+def test_an_archive_that_would_fill_the_disk_is_not_sent() -> None:
+    assert "more than fits" in str(snapshots.archive_problem(io.BytesIO(archive(member("0/x", size=1_000))), 999))
+
+
 def test_an_archive_that_is_shorter_than_it_says_is_refused(tmp_path: Path) -> None:
     cut = archive(member("0/x", size=100_000))[:50_000]
     with pytest.raises(StorageFormatError, match="no archive that can be read"):

@@ -48,8 +48,6 @@ class Rebuild:
     """The manifest names the new generation: this engine must not write any more."""
     _waiting: list[tuple[Connection, int]] = field(default_factory=list)
     _next_look: float = 0.0
-    _aside: bool = False
-    """Space was set aside before: what a deletion took of it is taken again first."""
 
     def propose(self) -> Plan | None:
         """What should be built now."""
@@ -74,9 +72,7 @@ class Rebuild:
         if self.store.read_only:
             return
         if not self.scheduler.writes:
-            leave = 0 if self._aside else None
-            self.store.set_aside(leave=leave)
-            self._aside = self._aside or self.store.folder.reserve.exists()
+            self.store.set_aside()
         plan = None if self.scheduler.paused_by is not None else self.propose()
         if plan is not None:
             try:

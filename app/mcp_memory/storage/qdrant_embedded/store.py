@@ -22,6 +22,7 @@ from mcp_memory.storage.qdrant_embedded.shard_config import BINARY, TURBO
 from mcp_memory.storage.qdrant_embedded.space import (
     DELETING_BYTES,
     OPENING_BYTES,
+    SET_ASIDE_BYTES,
     TIGHT_BYTES,
     check_space,
     free_bytes,
@@ -42,6 +43,8 @@ class OpenStore:
     collection: Collection
     read_only: bool = False
     """A copy on another disk answers: the store's own is too full to open it there."""
+    released: bool = False
+    """What was set aside is in use, and not for what is stored anew."""
 
     @classmethod
     def open(cls, options: EmbeddedOptions) -> OpenStore:
@@ -52,7 +55,9 @@ class OpenStore:
         """
         folder = StorageFolder(options.path)
         found = folder.look()
+        released = False
         if found is not None and free_bytes(folder.path) < OPENING_BYTES:
+            released = folder.reserve.exists()
             folder.reserve.unlink(missing_ok=True)  # set aside for this moment
             if free_bytes(folder.path) < OPENING_BYTES:
                 return cls._open_copy(options, folder, found)
@@ -73,7 +78,7 @@ class OpenStore:
         if manifests.stored_format(folder.path) != manifests.FORMAT:
             manifests.write(folder.path, found)
             log.info("storage folder %s upgraded to format version %d", folder.path, manifests.FORMAT)
-        store = cls(options, folder, found, collection)
+        store = cls(options, folder, found, collection, released=released)
         store.set_aside()
         return store
 
@@ -135,7 +140,7 @@ class OpenStore:
 
     def check_space(self) -> None:
         """Raises StorageFullError where less than the reserve is free, or this store was opened for reading."""
-        needed = self.options.disk_reserve_bytes
+        needed = self.options.disk_reserve_bytes + (SET_ASIDE_BYTES if self.released else 0)
         check_space(self.folder.path, needed, "a write (MCP_QDRANT_DISK_RESERVE_BYTES)")
         if self.read_only:
             check_space(self.folder.path, max(needed, OPENING_BYTES), "a write")
@@ -149,16 +154,18 @@ class OpenStore:
         """Whether a deletion has the space that it needs, what was set aside included: so people get out of a full disk."""
         if self.read_only:
             return False
-        if free_bytes(self.folder.path) < DELETING_BYTES:
-            self.folder.reserve.unlink(missing_ok=True)
+        if free_bytes(self.folder.path) < DELETING_BYTES and self.folder.reserve.exists():
+            self.folder.reserve.unlink()
+            self.released = True
         return free_bytes(self.folder.path) >= DELETING_BYTES
 
-    def set_aside(self, *, leave: int | None = None) -> None:
-        """Where space gets tight, take what the next opening and deletions need. `leave`: how much must be left for others."""
+    def set_aside(self) -> None:
+        """Where space gets tight, take what the next opening and deletions need; what is in use of it comes first."""
         reserve = self.options.disk_reserve_bytes
         if self.read_only or not reserve or free_bytes(self.folder.path) >= TIGHT_BYTES:
             return
-        set_aside(self.folder.reserve, leave=max(reserve, OPENING_BYTES) if leave is None else leave)
+        set_aside(self.folder.reserve, leave=0 if self.released else max(reserve, OPENING_BYTES))
+        self.released = self.released and not self.folder.reserve.exists()
 
     @property
     def shard(self) -> Path:
@@ -187,7 +194,7 @@ class OpenStore:
         if self.read_only:
             return  # there is nothing to write, and no place
         self.collection.close()
-        self.set_aside(leave=0)
+        self.set_aside()
 
 
 def stored_model(options: EmbeddedOptions) -> Model:

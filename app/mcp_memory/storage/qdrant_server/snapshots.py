@@ -40,6 +40,9 @@ _OF_A_FOLDER: Final = (
 _CHUNK: Final = 1024 * 1024
 _MANIFEST_BYTES: Final = 1024 * 1024
 _DEPTH: Final = 3
+_LARGEST: Final = 16 * 1024**3
+_DENSEST: Final = 1_000
+"""Files of a new segment are nearly all holes: 32 MB of them take a kilobyte in the archive."""
 
 
 async def back_up(reads: Reads, collection: OpenCollection, folder: Path) -> BackupReport:
@@ -180,7 +183,7 @@ def checked(folder: Path) -> dict[str, Any]:
     ):
         raise StorageFormatError(f"The backup {folder} is damaged: {SNAPSHOT} doesn't have the checksum in {MANIFEST}.")
     with _opened(folder / SNAPSHOT) as source:
-        problem = archive_problem(source)
+        problem = archive_problem(source, _LARGEST + _DENSEST * (folder / SNAPSHOT).stat().st_size)
     if problem is not None:
         raise StorageFormatError(
             f"The backup {folder} isn't one that Qdrant made: {problem} in {SNAPSHOT}. It was not sent to Qdrant."
@@ -188,10 +191,11 @@ def checked(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def archive_problem(file: IO[bytes], depth: int = 0) -> str | None:
+def archive_problem(file: IO[bytes], room: int = _LARGEST, depth: int = 0) -> str | None:
     """What Qdrant wouldn't write into a snapshot, by name; None where there is nothing of the kind.
 
-    Plain files and folders below the archive, each as long as it says; archives of segments inside are looked into as well.
+    Plain files and folders below the archive, of no more than `room` bytes together once unpacked (holes take none in it);
+    archives of segments inside are looked into as well.
     Whoever unpacks anything else may be made to write elsewhere.
     """
     try:
@@ -200,11 +204,14 @@ def archive_problem(file: IO[bytes], depth: int = 0) -> str | None:
                 name = PurePosixPath(member.name)
                 if name.is_absolute() or ".." in name.parts or "\\" in member.name or not one_line(member.name, 4_096):
                     return f"the name {member.name!r}"
-                if not (member.isfile() or member.isdir()) or member.issparse():
+                room -= member.size
+                if room < 0:
+                    return f"more than fits a collection, at {member.name!r},"
+                if not (member.isfile() or member.isdir()):
                     return f"{member.name!r}, which is neither a file nor a folder,"
                 inner = archive.extractfile(member) if name.suffix == ".tar" and member.isfile() else None
                 if inner is not None:
-                    problem = "archives within archives" if depth == _DEPTH else archive_problem(inner, depth + 1)
+                    problem = "archives within archives" if depth == _DEPTH else archive_problem(inner, room, depth + 1)
                     if problem is not None:
                         return problem
     except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
