@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
@@ -227,6 +228,127 @@ def test_lines_that_are_no_memories_are_named_and_the_others_go_in(memory: Memor
     assert "line 4: not a memory" in done.err
     assert "line 5: " in done.err
     assert [m["content"] for m in memory("list", "--store", "mixed", "--json").json["memories"]] == ["good one"]
+
+
+BAD_LINES = [
+    ('{"content": "t", "tags": ["a", 7]}', "tags"),
+    ('{"content": "s", "store": null}', "store"),
+    ('{"content": "i", "created_at": "2026-01-01T00:00:00Z"}', "created_at"),
+    ('{"content": "m", "metadata": [1]}', "metadata"),
+    ('{"content": "n", "metadata": {"n": NaN}}', "metadata.n"),
+    ('{"content": "big", "metadata": {"n": 1e400}}', "metadata.n"),
+    ('{"content": "h", "content_hash": 7}', "content_hash"),
+    ('{"content": "lone \\ud800"}', "content"),
+    ('{"content": 5}', "content"),
+    ('{"content": "y", "memory_type": {}}', "memory_type"),
+    ('{"content": "iso", "updated_at_iso": "soon"}', "updated_at_iso"),
+    ('{"content": ' + "[" * 100_000, "not JSON"),
+    ('{"content": "cut o', "not JSON"),
+    ('{"content": "raw \0 byte"}', "not JSON"),
+    ('{"content": "\udcff"}', "not UTF-8"),
+    ('{"content": "' + "x" * 4_200_000 + '"}', "longer than"),
+]
+
+
+def test_every_good_line_gets_in_and_every_bad_one_is_named_and_counted(memory: Memory) -> None:
+    good = [json.dumps({"content": f"line by line {number}", "store": "lines"}) for number in range(120)]
+    lines = good[:60] + [line for line, _ in BAD_LINES] + good[60:]
+    done = memory("import", "-", "--json", stdin="\ufeff" + "\n".join(lines))
+    assert done.code == 1
+    assert done.json == {"imported": 120, "existed": 0, "overwritten": 0, "rejected": len(BAD_LINES)}
+    told = dict(line.split(": ", 1) for line in done.err.splitlines() if line.startswith("line "))
+    assert len(told) == len(BAD_LINES)
+    for number, (_, reason) in enumerate(BAD_LINES, start=61):
+        assert reason in told[f"line {number}"], told[f"line {number}"]
+
+
+def test_an_import_reads_arrays_gzip_utf16_and_pipes(memory: Memory, tmp_path: Path) -> None:
+    def texts(form: str) -> list[str]:
+        return [json.dumps({"content": f"{form} {number} ü", "store": form}, ensure_ascii=False) for number in range(3)]
+
+    lines = "\n".join
+    forms = {
+        "array": ("[\n" + ",\n".join(texts("array")) + "]\n").encode(),
+        "gzip": gzip.compress(lines(texts("gzip")).encode()),
+        "zipped array": gzip.compress(("[" + ",".join(texts("zipped array")) + "]").encode()),
+        "utf16": lines(texts("utf16")).encode("utf-16"),
+        "utf16 without a mark": lines(texts("utf16 without a mark")).encode("utf-16-be"),
+        "utf32": lines(texts("utf32")).encode("utf-32"),
+        "crlf": "\r\n".join(texts("crlf")).encode(),
+    }
+    for form, content in forms.items():
+        (tmp_path / form).write_bytes(content)
+        done = memory("import", str(tmp_path / form))
+        assert done == Done(0, "Imported 3 memories; 0 were there.\n", ""), form
+        listed = memory("list", "--store", form, "--json").json["memories"]
+        assert sorted(one["content"] for one in listed) == [f"{form} {number} ü" for number in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("content", "unit"),
+    [
+        (gzip.compress(os.urandom(9) + b"x" * 70_000)[:60], None),
+        (b'[{"content": "before the cut 1", "store": "cut"}, {"content": "be', "item 2"),
+        (b'{"content": "before the cut 2", "store": "cut"}\n{"content": "be', "line 2"),
+        (gzip.compress(b'{"content": "before the cut 3", "store": "cut"}\n' * 2)[:-9], "line"),
+    ],
+)
+def test_what_stands_before_a_cut_gets_in_and_the_cut_is_told(
+    memory: Memory, tmp_path: Path, content: bytes, unit: str | None
+) -> None:
+    (tmp_path / "cut").write_bytes(content)
+    done = memory("import", str(tmp_path / "cut"))
+    assert done.code == (2 if unit is None else 1), done
+    assert "Traceback" not in done.err
+    if unit:
+        assert f"{unit}" in done.err
+        assert "Imported 1 memory" in done.out
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "empty"),
+        (b"\n \n", "empty"),
+        (gzip.compress(b""), "empty"),
+        (b"content,tags\nfirst,a\n", "neither JSON lines nor a JSON array"),
+        (b"SQLite format 3\0" + bytes(80), "memory migrate sqlite --source"),
+        (b'{\n  "export_metadata": {},\n  "memories": []\n}', "memory migrate sqlite --source"),
+        (b'{"memories": [{"content": "x"}]}', "memory migrate sqlite --source"),
+        (b'{\n  "content": "x"\n}', "several lines"),
+        (b"PK\x03\x04....", "zip archive"),
+        (b"\x7fELF" + bytes(100), "neither JSON lines"),
+    ],
+)
+def test_what_is_no_import_file_is_refused_in_words(memory: Memory, tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "file").write_bytes(content)
+    done = memory("import", str(tmp_path / "file"))
+    assert done.code == 2, done
+    assert words in done.err
+    assert memory("import", str(tmp_path)).err.endswith("is a folder: name the file in it.\n")
+
+
+def test_a_field_that_no_memory_has_is_kept_and_an_iso_time_read(memory: Memory) -> None:
+    line = '{"content": "with more", "id": 7, "created_at_iso": "2020-01-02T03:04:05Z", "store": "more"}'
+    assert memory("import", "-", stdin=line).code == 0
+    (kept,) = memory("list", "--store", "more", "--json").json["memories"]
+    assert kept["metadata"] == {"_imported": {"id": 7}}
+    assert kept["created_at_iso"] == "2020-01-02T03:04:05.000000Z"
+
+
+def test_names_of_other_stores_are_exported_deleted_and_imported_again(memory: Memory, tmp_path: Path) -> None:
+    ids = ["assoc_1", "insight_2", "AB" * 32, "3f2b8c1e-9a44-4f6e-8d2b-1c5e7a9b0d13", "id with ключ 1"]
+    lines = [json.dumps({"content": f"named {id_}", "content_hash": id_, "store": "named"}) for id_ in ids]
+    assert memory("import", "-", stdin="\n".join(lines)).code == 0
+    whole = memory("export", "-", "--store", "named").out
+    (tmp_path / "cut.jsonl.partial").write_text(whole.splitlines(keepends=True)[0])
+    memory("export", str(tmp_path / "cut.jsonl"), "--store", "named", "--resume")
+    assert (tmp_path / "cut.jsonl").read_text() == whole
+    done = memory("delete", *ids)
+    assert done == Done(0, "Deleted 5 memories.\n", "")
+    assert memory("delete", ids[0]).code == 3
+    assert memory("import", "-", stdin=whole).out == "Imported 5 memories; 0 were there.\n"
+    assert memory("export", "-", "--store", "named").out == whole
 
 
 def test_a_long_foreign_text_is_carried_verbatim(memory: Memory) -> None:

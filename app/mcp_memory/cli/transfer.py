@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mcp_memory.cli.options import AllTags, AsJson, Store, Tags, Type, When, conditions, query_of
-from mcp_memory.cli.output import count, print_json
+from mcp_memory.cli.output import count, print_json, printable
 from mcp_memory.cli.reading import read_batches
 from mcp_memory.cli.service import LONG_SECONDS, service
 from mcp_memory.cli.writing import ExportFile
@@ -61,19 +60,20 @@ async def _export(file: str, query: dict[str, object], *, resume: bool) -> int:
 
 
 def import_(
-    file: Annotated[str, typer.Argument(help="A file that `memory export` wrote; `-` for stdin.")],
+    file: Annotated[
+        str, typer.Argument(help="A file that `memory export` wrote, or a JSON array of such; `-` for stdin.")
+    ],
     *,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace memories that are there; else they stay.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Take in memories from JSON lines.
+    """Take in memories from JSON lines or a JSON array, gzipped or not.
 
     They are kept as they are, with their hashes and times. Those that are there stay, so a second run goes on with the rest.
+    Lines that can't be taken are named, and the others go in; the exit code is then 1.
     """
-    if file != "-" and not Path(file).is_file():
-        raise InvalidInputError(f"There is no file {file}.")
     totals = asyncio.run(_import(file, overwrite=overwrite))
     if as_json:
         print_json(totals)
@@ -91,22 +91,23 @@ def import_(
 async def _import(file: str, *, overwrite: bool) -> dict[str, int]:
     totals = {"imported": 0, "existed": 0, "overwritten": 0, "rejected": 0}
     async with service() as remote:
-        with read_batches(file) as batches:
-            for batch in batches:
-                for line, reason in batch.unreadable:
-                    _refused(line, reason)
+        with read_batches(file) as reading:
+            for batch in reading.batches:
+                for number, reason in batch.unreadable:
+                    _refused(reading.unit, number, reason)
                 totals["rejected"] += len(batch.unreadable)
-                if not batch.memories:
+                if not batch.lines:
                     continue
-                wish = {"memories": batch.memories, "overwrite": overwrite}
+                wish = {"lines": batch.lines, "overwrite": overwrite}
                 report = await remote.post("/internal/import", wish, seconds=LONG_SECONDS)
                 for item in report["rejected"]:
-                    _refused(batch.lines[item["index"]], item["message"])
+                    _refused(reading.unit, batch.numbers[item["index"]], item["message"], item["field"])
                 totals["rejected"] += len(report["rejected"])
                 for name in ("imported", "existed", "overwritten"):
                     totals[name] += report[name]
     return totals
 
 
-def _refused(line: int, reason: str) -> None:
-    print(f"line {line}: {reason}", file=sys.stderr)
+def _refused(unit: str, number: int, reason: str, field: str | None = None) -> None:
+    where = "" if field is None or field in reason else f"{field}: "
+    print(f"{unit} {number}: {where}{printable(reason)}", file=sys.stderr)

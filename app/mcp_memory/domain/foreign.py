@@ -63,7 +63,7 @@ def convert(raw: RawMemory, *, fallback_time: float) -> tuple[Memory, tuple[Note
         kept["graph"] = [{name: storable(value) for name, value in edge.items()} for edge in raw.graph]
         notes.append(Note.GRAPH_KEPT)
     if kept:
-        metadata = _with_kept(metadata, kept)
+        metadata = with_kept(metadata, kept)
     memory = Memory(
         content=content,
         content_hash=hash_,
@@ -234,7 +234,7 @@ def _passes(key: str, value: JsonValue) -> bool:
     return True
 
 
-def _with_kept(metadata: Mapping[str, JsonValue], kept: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+def with_kept(metadata: Mapping[str, JsonValue], kept: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     """Add to what an earlier import kept; a value of ours wins over nothing, and over an earlier one of the same name."""
     earlier = metadata.get(IMPORTED_KEY)
     if earlier is None:

@@ -45,7 +45,7 @@ def resolve_times(raw: RawTimes, fallback: float, kept: dict[str, JsonValue], no
 
 def _resolve(name: str, value: object, iso: object, kept: dict[str, JsonValue], notes: list[Note]) -> float | None:
     number = _seconds(value)
-    written = _iso_seconds(iso)
+    written = iso_seconds(iso)
     if number is not None:
         if not isinstance(value, int | float) or number != value:
             _keep(name, value, kept, notes, Note.TIME_REPAIRED)
@@ -81,7 +81,7 @@ def _seconds(value: object) -> float | None:
         try:
             value = float(text)
         except ValueError:
-            return _iso_seconds(text)
+            return iso_seconds(text)
     if not isinstance(value, int | float):
         return None
     if 0 <= value <= LATEST_TIME:
@@ -91,7 +91,8 @@ def _seconds(value: object) -> float | None:
     return None
 
 
-def _iso_seconds(value: object) -> float | None:
+def iso_seconds(value: object) -> float | None:
+    """UTC seconds of an ISO 8601 form, without a zone UTC; None for anything else, and outside 1970 to 9999."""
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     if not isinstance(value, str):

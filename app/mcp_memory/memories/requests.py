@@ -128,10 +128,11 @@ class CleanupReport:
 
 @dataclass(frozen=True, slots=True)
 class RejectedItem:
-    """An item of an import that broke a rule: its position in the call, and why."""
+    """An item of an import that broke a rule: its position in the call, which field, and why."""
 
     index: int
     message: str
+    field: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

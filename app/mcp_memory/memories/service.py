@@ -233,3 +233,7 @@ class Memories:
         A hash that is there stays unless `overwrite`. Items that break a rule are listed in the report; the others go on.
         """
         return await transfer.import_many(items, self._context, overwrite=overwrite)
+
+    async def import_lines(self, lines: Sequence[str], *, overwrite: bool = False) -> ImportReport:
+        """As `import_many`, of memory objects as JSON texts; one that is none is listed as any other that breaks a rule."""
+        return await transfer.import_lines(lines, self._context, overwrite=overwrite)

@@ -12,6 +12,7 @@ from mcp_memory.domain.memory import EmbeddedMemory, Memory, next_revision, poin
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.memories.conditions import to_filter
 from mcp_memory.memories.context import Context
+from mcp_memory.memories.lines import memory_in
 from mcp_memory.memories.prepare import prepare_imported
 from mcp_memory.memories.requests import Conditions, ImportReport, NewMemory, RejectedItem
 from mcp_memory.memories.store import SLICE
@@ -86,7 +87,7 @@ async def import_many(items: Sequence[NewMemory], context: Context, *, overwrite
             try:
                 memory = prepare_imported(new, context)
             except InvalidInputError as error:
-                rejected.append(RejectedItem(index, error.message))
+                rejected.append(RejectedItem(index, error.message, error.field))
                 continue
             if memory.content_hash in memories:
                 existed += 1
@@ -97,6 +98,19 @@ async def import_many(items: Sequence[NewMemory], context: Context, *, overwrite
         imported += fresh
         existed += len(memories) - fresh
     return ImportReport(imported, 0 if overwrite else existed, existed if overwrite else 0, rejected)
+
+
+async def import_lines(lines: Sequence[str], context: Context, *, overwrite: bool) -> ImportReport:
+    rejected, items, places = list[RejectedItem](), list[NewMemory](), list[int]()
+    for index, line in enumerate(lines):
+        try:
+            items.append(memory_in(line))
+            places.append(index)
+        except InvalidInputError as error:
+            rejected.append(RejectedItem(index, error.message, error.field))
+    report = await import_many(items, context, overwrite=overwrite)
+    rejected += [replace(item, index=places[item.index]) for item in report.rejected]
+    return replace(report, rejected=sorted(rejected, key=lambda item: item.index))
 
 
 async def _write(memories: dict[str, Memory], context: Context, *, overwrite: bool) -> int:

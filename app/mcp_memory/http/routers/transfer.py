@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import orjson
@@ -11,35 +11,18 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.http.answers import Json, memory_json
 from mcp_memory.http.dependencies import MemoriesDep, require_unix_socket
-from mcp_memory.http.schemas.common import Tags
-from mcp_memory.memories.requests import Conditions, NewMemory
+from mcp_memory.memories.requests import Conditions
 
 router = APIRouter(prefix="/internal", include_in_schema=False, dependencies=[Depends(require_unix_socket)])
 EXPORT_BYTES = 1_000_000
 """A page of an export ends behind this size, so that neither side holds much."""
 
 
-class ImportedMemory(BaseModel):
-    """The memory object of the REST API; hash and times are kept verbatim."""
-
-    content: str
-    content_hash: str | None = None
-    tags: Tags = None
-    memory_type: str | None = None
-    metadata: dict[str, Any] | None = None
-    store: str = DEFAULT_STORE
-    created_at: float | None = None
-    updated_at: float | None = None
-
-    def to_new(self) -> NewMemory:
-        return NewMemory(**self.model_dump() | {"metadata": self.metadata or {}})
-
-
 class ImportIn(BaseModel):
-    memories: Annotated[list[ImportedMemory], Field(max_length=1000)]
+    lines: Annotated[list[str], Field(max_length=1000)]
+    """Each the memory object of the REST API as JSON: one that is none must not cost the others."""
     overwrite: bool = False
 
 
@@ -77,7 +60,7 @@ async def export(
 @router.post("/import")
 async def import_memories(memories: MemoriesDep, request: ImportIn) -> Json:
     """Take memories in as they are; a hash that is there stays unless `overwrite`."""
-    report = await memories.import_many([memory.to_new() for memory in request.memories], overwrite=request.overwrite)
+    report = await memories.import_lines(request.lines, overwrite=request.overwrite)
     return Json(asdict(report))
 
 

@@ -35,7 +35,7 @@ class Element:
 class JsonStream:
     """Walks a top-level object; the array called `streamed` comes element by element, every other member as a whole."""
 
-    def __init__(self, file: TextIO, streamed: str) -> None:
+    def __init__(self, file: TextIO, streamed: str = "") -> None:
         self._file = file
         self._streamed = streamed
         self._decoder = json.JSONDecoder()
@@ -58,6 +58,12 @@ class JsonStream:
                 yield Member(name, self._value())
             if self._expect(",}") == "}":
                 return
+
+    def elements(self) -> Iterator[Element]:
+        """Those of a top-level array, for a text that is one."""
+        yield from self._elements()
+        if found := self._peek():
+            raise JsonFormatError(f"the end was expected behind the array, found {found!r}")
 
     def _elements(self) -> Iterator[Element]:
         self._expect("[")
