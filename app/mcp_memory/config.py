@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from mcp_memory.access import Access, access_of
 from mcp_memory.addresses import checked_url
 from mcp_memory.allowed_values import allowed, unit
 from mcp_memory.backend_names import backend_of
@@ -297,7 +298,14 @@ class Settings(BaseSettings):
     address_file: ExpandedPath | None = Field(None, validation_alias="MCP_ADDRESS_FILE")
     """While the server answers, its URL stands in this file: what a container's health check reads."""
     allow_anonymous_access: bool = Field(False, validation_alias="MCP_ALLOW_ANONYMOUS_ACCESS")
-    """Listen on other addresses than loopback without a key."""
+    """Serve requests without a key, on other addresses than loopback too, also beside a key; MCP_ANONYMOUS_SCOPE says what they
+    may do."""
+    anonymous_scope: Access = Field(
+        Access.WRITE, validation_alias="MCP_ANONYMOUS_SCOPE", json_schema_extra=unit("`read write`, `read` or `none`")
+    )
+    """What requests without a key may do, wherever they are served."""
+    agent_id: str | None = Field(None, validation_alias="MCP_AGENT_ID")
+    """The agent that stores memories where a call names none (X-Agent-ID, agent_id)."""
     allowed_hosts: CommaList = Field(default_factory=list, validation_alias="MCP_ALLOWED_HOSTS")
     """Host names (with port, or `name:*`) accepted besides loopback, against DNS rebinding; `*` accepts all."""
     cors_origins: CommaList = Field(default_factory=list, validation_alias="MCP_CORS_ORIGINS")
@@ -343,6 +351,11 @@ class Settings(BaseSettings):
     @classmethod
     def _known_backend(cls, value: object) -> object:
         return backend_of(value) if isinstance(value, str) else value
+
+    @field_validator("anonymous_scope", mode="before")
+    @classmethod
+    def _known_scope(cls, value: object) -> object:
+        return access_of(value) if isinstance(value, str) else value
 
     @field_validator("qdrant_url")
     @classmethod
@@ -399,7 +412,12 @@ class _Environment(EnvSettingsSource):
 
     def _load_env_vars(self) -> Mapping[str, str | None]:
         names = {name.lower() for name in variables()}
-        return {name.lower(): value for name, value in given().items() if name.lower() in names}
+        found: dict[str, str | None] = {name.lower(): value for name, value in given().items() if name.lower() in names}
+        if (
+            "MCP_ANONYMOUS_SCOPE" in os.environ
+        ):  # Set and empty it grants nothing, as in the original: it must not open.
+            found.setdefault("mcp_anonymous_scope", Access.NONE)
+        return found
 
 
 def names_of(field: FieldInfo) -> list[str]:

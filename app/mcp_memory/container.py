@@ -115,6 +115,7 @@ def memories_options(settings: Settings) -> MemoriesOptions:
         max_content_length=settings.max_content_length,
         semantic_dedup_enabled=settings.semantic_dedup_enabled,
         semantic_dedup_threshold=settings.semantic_dedup_threshold,
+        agent_id=settings.agent_id,
         zone=zone_of(settings.timezone) if settings.timezone is not None else system_zone(),
     )
 

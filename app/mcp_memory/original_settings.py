@@ -53,11 +53,6 @@ ORIGINALS = (
         closes=True,
     ),
     Original(
-        ("MCP_ANONYMOUS_SCOPE",),
-        "a caller without a key would be allowed everything. Set MCP_API_KEY and MCP_ALLOW_ANONYMOUS_ACCESS=false, then unset it",
-        closes=True,
-    ),
-    Original(
         ("MCP_DCR_REGISTRATION_KEY", "MCP_OAUTH_*", "OAUTH_SECRET_KEY"),
         "there is no OAuth. Clients send MCP_API_KEY",
     ),
@@ -75,7 +70,6 @@ ORIGINALS = (
         ("MCP_METRICS_ENABLED",), "/metrics is always there and asks for a key where one is set; see MCP_METRICS_KEY"
     ),
     Original(("MCP_MDNS_*",), "the service doesn't announce itself on the network"),
-    Original(("MCP_AGENT_ID",), "send the header X-Agent-ID"),
     Original(
         ("MCP_MEMORY_INCLUDE_HOSTNAME",), "no memory is tagged with the machine's name; use MCP_AGENT_ID or a tag"
     ),

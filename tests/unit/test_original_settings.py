@@ -78,7 +78,7 @@ def test_oauth_that_is_off_is_as_it_is_here(value: str) -> None:
 
 
 def test_everything_that_closes_something_is_honoured_or_ends_the_start() -> None:
-    closing = {"MCP_HTTPS_ENABLED", "MCP_SSL_CERT_FILE", "MCP_SSL_KEY_FILE", "MCP_OAUTH_ENABLED", "MCP_ANONYMOUS_SCOPE"}
+    closing = {"MCP_HTTPS_ENABLED", "MCP_SSL_CERT_FILE", "MCP_SSL_KEY_FILE", "MCP_OAUTH_ENABLED"}
     for name in closing - variables():
         assert closed_in_vain(variables(), {name: "read"}), name
 

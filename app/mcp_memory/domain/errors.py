@@ -135,3 +135,14 @@ class EmbeddingError(MemoryServiceError):
     """The embedding provider failed (HTTP 503)."""
 
     code = "embedding_failed"
+
+
+class ReadOnlyAccessError(MemoryServiceError):
+    """The caller may read and nothing else (HTTP 403)."""
+
+    code = "insufficient_scope"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} changes something, and without a key requests may only read here (MCP_ANONYMOUS_SCOPE): send the key."
+        )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias, TypeVar
 
+from mcp_memory.domain.agents import named_agent, with_agent_tag
 from mcp_memory.domain.checks import EVERY_STORE, check_memory_type, check_metadata, check_store
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.foreign_notes import IMPORTED_KEY, Note
@@ -69,7 +70,7 @@ def convert(raw: RawMemory, *, fallback_time: float) -> tuple[Memory, tuple[Note
         content_hash=hash_,
         created_at=created_at,
         updated_at=updated_at,
-        tags=tags,
+        tags=with_agent_tag(tags, named_agent(None, metadata)),
         memory_type=memory_type,
         metadata=metadata,
         store=store,

@@ -5,6 +5,7 @@ Written as a list, a comma-separated string or a JSON array; kept lower-cased an
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from mcp_memory.domain.errors import InvalidInputError
 MAX_TAGS = 100
 MAX_TAG_LENGTH = 256
 """In characters."""
+_LONGEST_LIST = 65_536
 
 
 def parse_tags(raw: str | Sequence[str] | None, *, field: str = "tags", imported: bool = False) -> tuple[str, ...]:
@@ -45,13 +47,27 @@ def _items(raw: str | Sequence[str] | None, field: str) -> list[object]:
 
 
 def _json_array(text: str, field: str) -> list[object]:
+    """A JSON array, or a list as Python writes it ("['boiler', 'house']"), which older databases hold."""
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
+        pythons = _python_list(text)
+        if pythons is not None:
+            return pythons
         raise InvalidInputError(
             f'{field} looks like a JSON array but isn\'t one: write ["a", "b"], or a, b without brackets.', field=field
         ) from None
     return list(parsed)
+
+
+def _python_list(text: str) -> list[object] | None:
+    if len(text) > _LONGEST_LIST:
+        return None
+    try:
+        parsed = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return parsed if isinstance(parsed, list) else None
 
 
 def _tag(item: object, field: str, *, imported: bool) -> str:

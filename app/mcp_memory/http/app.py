@@ -108,6 +108,7 @@ def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware
         api_key=settings.api_key.get_secret_value() if settings.api_key else None,
         metrics_key=settings.metrics_key.get_secret_value() if settings.metrics_key else None,
         anonymous=settings.allow_anonymous_access,
+        anonymous_access=settings.anonymous_scope,
     )
     layers.append(Middleware(AuthenticationMiddleware, keys=keys))
     if owner is not None:

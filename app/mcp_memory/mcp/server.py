@@ -15,7 +15,9 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
-from mcp_memory.domain.errors import MemoryServiceError
+from mcp_memory.access import may_write
+from mcp_memory.domain.agents import from_header
+from mcp_memory.domain.errors import MemoryServiceError, ReadOnlyAccessError
 from mcp_memory.mcp.handshake import INSTRUCTIONS, SERVER_NAME
 from mcp_memory.mcp.render import document
 from mcp_memory.mcp.resources import JSON, RESOURCES, TEMPLATES, read_resource
@@ -41,12 +43,15 @@ def build_server(
     async def list_tools(_context: Context, _page: Page) -> types.ListToolsResult:
         return types.ListToolsResult(tools=descriptions)
 
-    async def call_tool(_context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         tool = tools.get(params.name)
         if tool is None:
             raise _unknown_tool(params.name, listed)
+        if not tool.read_only and not may_write(context.request):
+            return _failed(ReadOnlyAccessError(tool.name))
+        arguments = _signed(tool, params.arguments or {}, context.request)
         try:
-            answer = await _guarded(tool.name, lambda: tool.call(get_memories(), params.arguments or {}))
+            answer = await _guarded(tool.name, lambda: tool.call(get_memories(), arguments))
         except MemoryServiceError as error:
             return _failed(error)
         return types.CallToolResult(content=[_text(answer.text)], structured_content=answer.structured)
@@ -94,6 +99,16 @@ def _described(tool: Tool, *, everything: bool) -> types.Tool:
             open_world_hint=False,
         ),
     )
+
+
+def _signed(tool: Tool, arguments: dict[str, Any], request: object) -> dict[str, Any]:
+    """For what stores, the agent of the header X-Agent-ID where the call itself names none, as over REST."""
+    headers = getattr(request, "headers", None)
+    agent = None if headers is None else from_header(headers.get("x-agent-id"))
+    takes_one = "agent_id" in tool.parameters or "agent_id" in tool.accepted
+    if tool.read_only or not takes_one or not agent or arguments.get("agent_id"):
+        return arguments
+    return {**arguments, "agent_id": agent}
 
 
 async def _guarded(what: str, work: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -28,6 +28,8 @@ class MemoriesOptions:
     semantic_dedup_enabled: bool = False
     semantic_dedup_threshold: float = 0.95
     """Cosine from which a new text counts as a duplicate of a stored one of the same store."""
+    agent_id: str | None = None
+    """Who stores a memory where neither the call nor its metadata names an agent (MCP_AGENT_ID)."""
     zone: tzinfo = UTC
     """Where "yesterday" begins (MCP_TIMEZONE or the system's zone)."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mcp_memory.domain.agents import KEY, named_agent, with_agent_tag
 from mcp_memory.domain.checks import check_content, check_memory_type, check_metadata, check_store, check_time
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.hashes import check_content_hash
@@ -27,6 +28,10 @@ def prepare_imported(new: NewMemory, context: Context) -> Memory:
 
 def _checked(new: NewMemory, context: Context, *, imported: bool) -> Memory:
     content = check_content(new.content, max_length=context.options.max_content_length, imported=imported)
+    metadata = check_metadata(new.metadata, imported=imported)
+    agent = named_agent(new.agent_id, metadata, None if imported else context.options.agent_id)
+    if agent is not None and metadata.get(KEY) != agent:
+        metadata = check_metadata({**metadata, KEY: agent}, imported=imported)
     now = context.clock()
     created_at = now if new.created_at is None else check_time(new.created_at, "created_at")
     return Memory(
@@ -34,9 +39,9 @@ def _checked(new: NewMemory, context: Context, *, imported: bool) -> Memory:
         content_hash=content_hash(content) if new.content_hash is None else check_content_hash(new.content_hash),
         created_at=created_at,
         updated_at=created_at if new.updated_at is None else check_time(new.updated_at, "updated_at"),
-        tags=parse_tags(new.tags, imported=imported),
+        tags=with_agent_tag(parse_tags(new.tags, imported=imported), agent),
         memory_type=check_memory_type(new.memory_type),
-        metadata=check_metadata(new.metadata, imported=imported),
+        metadata=metadata,
         store=check_store(new.store),
         revision=next_revision(now),
     )

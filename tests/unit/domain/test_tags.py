@@ -91,3 +91,24 @@ def test_a_comma_string_means_the_list_of_its_parts(raw: list[str]) -> None:
 def test_the_message_says_that_it_is_about_a_tag() -> None:
     with pytest.raises(InvalidInputError, match=r"^a tag in tags must be a text, got int\.$"):
         parse_tags([1])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(
+    ("written", "tags"),
+    [
+        ("['boiler', 'house']", ("boiler", "house")),
+        (" [ 'it\\'s', \"two\" ] ", ("it's", "two")),
+        ("['Boiler']", ("boiler",)),
+        ("[]", ()),
+    ],
+)
+def test_a_list_as_python_writes_it_is_a_list(written: str, tags: tuple[str, ...]) -> None:
+    assert parse_tags(written) == parse_tags(written, imported=True) == tags
+
+
+@pytest.mark.parametrize(
+    "written", ["['a', 1]", "['a']]", "[a, b]", "['a'] + ['b']", "[__import__('os')]", "[" * 5000 + "]"]
+)
+def test_what_is_no_list_of_texts_is_refused(written: str) -> None:
+    with pytest.raises(InvalidInputError):
+        parse_tags(written)

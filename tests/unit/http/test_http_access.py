@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from small_application import Connect
+
+from mcp_memory.config import load_settings
+from mcp_memory.domain.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
 KEY = "correct horse battery staple"
@@ -55,9 +60,75 @@ async def test_a_key_in_the_url_is_no_key(connect: Connect) -> None:
     assert (await client.get("/api/memories", params={"api_key": KEY})).status_code == 401
 
 
-async def test_the_key_is_asked_even_where_anonymous_access_was_allowed(connect: Connect) -> None:
-    client = await connect(api_key=KEY, allow_anonymous_access=True)
+async def test_beside_a_key_anonymous_access_serves_who_sends_none_and_refuses_a_wrong_one(connect: Connect) -> None:
+    client = await connect(peer="203.0.113.9", api_key=KEY, allow_anonymous_access=True)
+    assert (await client.get("/api/memories")).status_code == 200
+    for wrong in WRONG[:3]:
+        assert (await client.get("/api/memories", headers=wrong)).status_code == 401
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("peer", ["127.0.0.1", "203.0.113.9"])
+async def test_a_scope_of_reading_lets_nobody_without_a_key_change_anything(
+    connect: Connect, key: str | None, peer: str
+) -> None:
+    client = await connect(peer=peer, api_key=key, allow_anonymous_access=True, anonymous_scope="read")
+    for method, path in (
+        ("POST", "/api/memories"),
+        ("POST", "/api/memories/bulk"),
+        ("POST", "/api/memories/delete"),
+        ("PUT", "/api/memories/" + "0" * 64),
+        ("DELETE", "/api/memories/" + "0" * 64),
+        ("POST", "/api/manage/bulk-delete"),
+        ("POST", "/api/manage/cleanup-duplicates"),
+        ("POST", "/api/backup"),
+        ("PATCH", "/api/something/new"),
+    ):
+        refused = await client.request(method, path, json={"content": "x", "tags": ["a"]})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "insufficient_scope"), path
+    for path in ("/api/search", "/api/search/by-tag", "/api/search/by-time"):
+        body: dict[str, object] = {"tags": ["a"]} if path.endswith("tag") else {"query": "today"}
+        assert (await client.post(path, json=body)).status_code == 200
+    assert (await client.get("/api/memories")).json()["total"] == 0
+    if key:
+        stored = await client.post("/api/memories", json={"content": "x"}, headers={"X-API-Key": key})
+        assert stored.json()["success"] is True
+
+
+async def test_a_scope_of_reading_holds_for_mcp(connect: Connect) -> None:
+    client = await connect(api_key=KEY, allow_anonymous_access=True, anonymous_scope="read")
+
+    async def call(name: str, arguments: dict[str, object], key: str = "") -> dict[str, object]:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
+        headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
+        answer = await client.post("/mcp", json=body, headers=headers | ({"X-API-Key": key} if key else {}))
+        assert answer.status_code == 200, answer.text
+        return dict(json.loads(answer.text.partition("data:")[2] or answer.text)["result"])
+
+    for name in ("memory_store", "store_memory"):
+        refused = await call(name, {"content": "x"})
+        assert refused["isError"] is True
+        assert "MCP_ANONYMOUS_SCOPE" in str(refused["content"])
+    assert (await call("memory_delete", {"tags": ["a"]}))["isError"] is True
+    assert not (await call("memory_search", {"query": "x"})).get("isError")
+    assert not (await call("memory_store", {"content": "x"}, KEY)).get("isError")
+    assert (await client.get("/api/memories")).json()["total"] == 1
+
+
+@pytest.mark.parametrize("scope", ["", "none"])
+async def test_a_scope_of_nothing_lets_nobody_in_without_a_key(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch, scope: str
+) -> None:
+    monkeypatch.setenv("MCP_ANONYMOUS_SCOPE", scope)
+    client = await connect(allow_anonymous_access=True)
     assert (await client.get("/api/memories")).status_code == 401
+    assert (await client.get("/api/health")).status_code == 200
+
+
+@pytest.mark.parametrize("scope", ["read:default", "write", "admin", "full"])
+def test_a_scope_that_cannot_be_kept_to_ends_the_start(scope: str) -> None:
+    with pytest.raises(ConfigurationError, match="MCP_ANONYMOUS_SCOPE"):
+        load_settings(anonymous_scope=scope)
 
 
 async def test_the_unix_socket_needs_no_key(connect: Connect) -> None:

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from mcp_memory.access import Access, limit_to_reading
+from mcp_memory.http.answers import Json
 from mcp_memory.http.dependencies import came_over_unix_socket
 from mcp_memory.http.errors import problem
 
 OPEN = frozenset({"/", "/api/health", "/livez", "/readyz", "/api/docs", "/openapi.json"})
 """Answered without a key: health for balancers, and the description of the API."""
 METRICS = "/metrics"
+READING = frozenset({"/api/search", "/api/search/by-tag", "/api/search/by-time"})
+"""What is asked by POST and changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,9 @@ class Keys:
     metrics_key: str | None = None
     """Opens /metrics alone."""
     anonymous: bool = False
-    """Without a key: let in everybody, not only loopback."""
+    """Let in everybody who sends no key, beside a key too; without a key loopback is let in anyhow."""
+    anonymous_access: Access = Access.WRITE
+    """What those without a key may do."""
 
 
 class AuthenticationMiddleware:
@@ -36,7 +42,13 @@ class AuthenticationMiddleware:
         self._keys = keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or self.allowed(scope):
+        access = self._access(scope)
+        if access is Access.READ:
+            limit_to_reading(scope)
+            if not _reads(scope):
+                await _only_reading()(scope, receive, send)
+                return
+        if access is not Access.NONE:
             await self.app(scope, receive, send)
             return
         given = _given_key(scope) is not None
@@ -51,15 +63,30 @@ class AuthenticationMiddleware:
         answer = problem(401, error, message, detail=detail, headers={"WWW-Authenticate": challenge})
         await answer(scope, receive, send)
 
-    def allowed(self, scope: Scope) -> bool:
-        path = get_route_path(scope)
-        if path in OPEN or came_over_unix_socket(scope):
-            return True
-        given = _given_key(scope)
-        if self._keys.api_key is None:
-            open_to_all = self._keys.anonymous or _from_loopback(scope)
-            return open_to_all or (path == METRICS and _same(given, self._keys.metrics_key))
-        return _same(given, self._keys.api_key) or (path == METRICS and _same(given, self._keys.metrics_key))
+    def _access(self, scope: Scope) -> Access:
+        """A wrong key gets nothing where one is set: who sends it means to be somebody."""
+        path = get_route_path(scope) if scope["type"] == "http" else None
+        if path is None or path in OPEN or came_over_unix_socket(scope):
+            return Access.WRITE
+        given, keys = _given_key(scope), self._keys
+        if _same(given, keys.api_key) or (path == METRICS and _same(given, keys.metrics_key)):
+            return Access.WRITE
+        keyless = keys.api_key is None or given is None
+        let_in = keyless and (keys.anonymous or (keys.api_key is None and _from_loopback(scope)))
+        return keys.anonymous_access if let_in else Access.NONE
+
+
+def _reads(scope: Scope) -> bool:
+    """Whether the request itself changes nothing. What a call over MCP does its tool knows, which asks `may_write`."""
+    path = get_route_path(scope).rstrip("/")
+    return scope["method"] in ("GET", "HEAD", "OPTIONS") or path in READING or path == "/mcp"
+
+
+def _only_reading() -> Json:
+    message = "Without a key requests may only read here (MCP_ANONYMOUS_SCOPE): send the key to change something."
+    challenge = 'Bearer realm="mcp-memory", error="insufficient_scope", scope="write"'
+    detail = {"error": "insufficient_scope", "error_description": message}
+    return problem(403, "insufficient_scope", message, detail=detail, headers={"WWW-Authenticate": challenge})
 
 
 def _same(given: bytes | None, key: str | None) -> bool:

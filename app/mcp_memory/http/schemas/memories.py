@@ -30,26 +30,18 @@ class MemoryIn(RequestBody):
     restore_deleted: bool = False
 
     def to_new(self, agent: str | None) -> NewMemory:
-        """`agent` is the value of X-Agent-ID: it becomes the tag `agent:<id>`."""
+        """`agent` is the value of X-Agent-ID."""
         metadata = dict(self.metadata or {})
         if self.conversation_id is not None:
             metadata["conversation_id"] = self.conversation_id
         return NewMemory(
             content=self.content,
-            tags=with_agent(self.tags, agent),
+            tags=self.tags,
+            agent_id=agent,
             memory_type=self.memory_type,
             metadata=metadata,
             store=self.store,
         )
-
-
-def with_agent(tags: list[str] | str | None, agent: str | None) -> list[str] | str | None:
-    if not agent:
-        return tags
-    tag = f"agent:{agent}"
-    if isinstance(tags, str) and not tags.lstrip().startswith("["):
-        return f"{tags},{tag}"
-    return [*tags, tag] if isinstance(tags, list) else tags or [tag]
 
 
 class StoreOut(BaseModel):

@@ -7,7 +7,6 @@ from mcp_memory.domain.tags import parse_tags
 from mcp_memory.mcp import schemas
 from mcp_memory.mcp.arguments import Arguments
 from mcp_memory.mcp.tool import Tool, ToolAnswer
-from mcp_memory.mcp.tools.filters import agent_tag
 from mcp_memory.memories.requests import NewMemory, StoreStatus
 from mcp_memory.memories.service import Memories
 
@@ -35,9 +34,6 @@ async def store(memories: Memories, arguments: Arguments) -> ToolAnswer:
     conversation = arguments.filled("conversation_id")
     if conversation is not None:
         metadata["conversation_id"] = conversation
-    agent_id = arguments.filled("agent_id")
-    if agent_id is not None:
-        tags.append(agent_tag(agent_id))
     result = await memories.store(
         NewMemory(
             content=content,
@@ -45,6 +41,7 @@ async def store(memories: Memories, arguments: Arguments) -> ToolAnswer:
             memory_type=memory_type,
             metadata=metadata,
             store=arguments.filled("store") or DEFAULT_STORE,
+            agent_id=arguments.filled("agent_id"),
         ),
         # Turns of one conversation resemble each other and are all wanted.
         semantic_dedup=None if conversation is None else False,
