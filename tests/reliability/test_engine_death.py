@@ -17,6 +17,7 @@ from mcp_memory.domain.errors import StorageUnavailableError
 from mcp_memory.domain.memory import MemoryChanges
 from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
 from mcp_memory.storage.base import UpsertMode
+from mcp_memory.storage.qdrant_embedded import client
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 from storage_samples import MODEL, collection, memory
@@ -131,6 +132,23 @@ async def test_a_stopped_engine_is_reported_within_the_time_allowed(tmp_path: Pa
     finally:
         os.kill(pid, signal.SIGCONT)
     await storage.close()
+
+
+async def test_an_engine_that_hangs_is_replaced_and_the_request_answered(
+    storage: QdrantEmbeddedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, seconds in (("SILENT_SECONDS", 0.5), ("LIVES_SECONDS", 0.5), ("WATCH_SECONDS", 0.1)):
+        assert getattr(client, name) <= 15  # half a minute in truth, for this test a second
+        monkeypatch.setattr(client, name, seconds)
+    await storage.upsert(collection(20))
+    await storage.close()
+    await storage.initialize()
+    hung = engine_of(tmp_path / "store")
+    os.kill(hung, signal.SIGSTOP)
+    assert await storage.count(EVERYTHING) == 20
+    assert engine_of(tmp_path / "store") != hung
+    await storage.upsert([memory("after it")])
+    assert await storage.count(EVERYTHING) == 21
 
 
 async def test_sigterm_finishes_what_was_accepted(storage: QdrantEmbeddedStorage, tmp_path: Path) -> None:

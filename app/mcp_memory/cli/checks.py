@@ -180,6 +180,33 @@ def _folder(path: Path, *, ours: bool) -> Finding:
     return Finding("Folder", Verdict.OK, f"{path} (mode {mode:04o})")
 
 
+def other_accounts(settings: Settings) -> Iterator[Finding]:
+    """A loopback address is open to every account of the machine: a warning where others exist and no key keeps them out."""
+    if sys.platform == "win32" or settings.api_key is not None or settings.generated_key_file is not None:
+        return
+    others = people(os.geteuid())
+    if others:
+        yield Finding(
+            "Accounts",
+            Verdict.WARNING,
+            f"without a key a memory server answers every account of this machine ({', '.join(others[:3])}"
+            f"{', ...' if len(others) > 3 else ''}), with all memories",
+            "Set a key for it:  export MCP_API_KEY=$(openssl rand -hex 32)",
+        )
+
+
+def people(me: int) -> list[str]:
+    """Names of other accounts that somebody may log in to."""
+    import pwd  # noqa: PLC0415 - not on Windows
+
+    closed = ("nologin", "false", "sync", "halt", "shutdown")
+    return [
+        entry.pw_name
+        for entry in pwd.getpwall()
+        if entry.pw_uid not in (me, 0) and 1000 <= entry.pw_uid < 60_000 and not entry.pw_shell.endswith(closed)
+    ]
+
+
 def _space(path: Path, reserve: int) -> Finding:
     room = os.statvfs(path) if hasattr(os, "statvfs") else None
     if room is None:

@@ -72,6 +72,7 @@ def _look() -> Iterator[Finding]:
     store = identify(settings)
     yield from checks.folder(settings, store)
     yield checks.owner(store)
+    yield from checks.other_accounts(settings)
     if _never_used(settings):
         for notice in older_stores(settings):
             yield checks.Finding("Nearby", checks.Verdict.WARNING, notice)
@@ -84,6 +85,8 @@ def _never_used(settings: Settings) -> bool:
 async def _service(recall: int | None, report: dict[str, Any]) -> list[Finding]:
     """What only the running service can tell: model, storage, recall."""
     from mcp_memory.cli.checks import Finding, Verdict  # noqa: PLC0415
+    from mcp_memory.config import load_settings  # noqa: PLC0415
+    from mcp_memory.owner.nearby import older_stores  # noqa: PLC0415
 
     try:
         async with service() as remote:
@@ -98,6 +101,9 @@ async def _service(recall: int | None, report: dict[str, Any]) -> list[Finding]:
                 Finding("Model", Verdict.OK, f"{model['model']}, {model['dimensions']} dimensions"),
                 Finding("Storage", Verdict.OK if good else Verdict.FAILED, detail),
             ]
+            settings = load_settings()
+            if good and not storage["total_memories"] and not _never_used(settings):
+                findings += [Finding("Nearby", Verdict.WARNING, notice) for notice in older_stores(settings)]
             if recall is not None:
                 measured = await remote.get("/internal/recall", {"samples": recall}, seconds=LONG_SECONDS)
                 report["recall"] = measured

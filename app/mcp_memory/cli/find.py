@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from mcp_memory.cli.options import After, AllTags, AsJson, Before, Store, Tags, Type, When, Whole, conditions, query_of
-from mcp_memory.cli.output import count, print_json, print_memories
-from mcp_memory.cli.service import service
+from mcp_memory.cli.output import count, print_json, print_memories, printable
+from mcp_memory.cli.service import Service, service
+from mcp_memory.config import Settings, load_settings
+from mcp_memory.owner.nearby import older_stores
 
 
 def search(
@@ -84,10 +86,26 @@ def _score(hit: Mapping[str, Any]) -> str:
 
 
 async def _post(path: str, wish: object) -> Any:
-    async with service() as remote:
-        return await remote.post(path, wish)
+    settings = load_settings()
+    async with service(settings) as remote:
+        answer = await remote.post(path, wish)
+        if not answer["results"]:
+            await _point_out_older(remote, settings)
+        return answer
 
 
 async def _get(path: str, parameters: Mapping[str, object]) -> Any:
-    async with service() as remote:
-        return await remote.get(path, parameters)
+    settings = load_settings()
+    async with service(settings) as remote:
+        answer = await remote.get(path, parameters)
+        if not answer["memories"]:
+            await _point_out_older(remote, settings)
+        return answer
+
+
+async def _point_out_older(remote: Service, settings: Settings) -> None:
+    """Who finds nothing in an empty store is probably looking for what lies beside it."""
+    notices = older_stores(settings)
+    if notices and not (await remote.get("/api/health/detailed"))["storage"]["total_memories"]:
+        for notice in notices:
+            print(printable(notice), file=sys.stderr)

@@ -86,6 +86,7 @@ async def _point_out_older_stores(settings: Settings, container: Container) -> N
     if notices and not await container.memories.count():
         for notice in notices:
             log.warning(notice)
+        container.memories.notices = [f"Note for the user of this memory: {notice}" for notice in notices]
 
 
 def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware]:

@@ -54,7 +54,8 @@ def build_server(
             answer = await _guarded(tool.name, lambda: tool.call(get_memories(), arguments))
         except MemoryServiceError as error:
             return _failed(error)
-        return types.CallToolResult(content=[_text(answer.text)], structured_content=answer.structured)
+        notices = [_text(notice) for notice in get_memories().take_notices()]
+        return types.CallToolResult(content=[_text(answer.text), *notices], structured_content=answer.structured)
 
     async def list_resources(_context: Context, _page: Page) -> types.ListResourcesResult:
         return types.ListResourcesResult(resources=RESOURCES)

@@ -50,6 +50,13 @@ class Memories:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._context = Context(storage, embedder, options or MemoriesOptions(), clock)
+        self.notices: list[str] = []
+        """What whoever asks first should be told besides the answer, such as that another store lies beside this empty one."""
+
+    def take_notices(self) -> list[str]:
+        """The notices, once."""
+        notices, self.notices = self.notices, []
+        return notices
 
     # Store
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 from mcp_memory.domain.errors import (
@@ -34,6 +36,7 @@ from mcp_memory.storage.qdrant_embedded.protocol import (
     Moved,
     Pause,
     Paused,
+    Ping,
     Request,
     Response,
     Resume,
@@ -51,6 +54,11 @@ ATTEMPTS = 3
 FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
 """Seconds between two looks for a starting engine's socket: a file's appearance can't be waited for portably."""
 LEAVE_SECONDS = 15.0
+SILENT_SECONDS = 10.0
+"""Without an answer for this long an engine is asked whether it lives: it works in slices of milliseconds."""
+LIVES_SECONDS = 15.0
+"""How long that may take; with both, a stopped or hung engine is replaced within half a minute."""
+WATCH_SECONDS = 2.0
 
 
 class EngineClient:
@@ -64,6 +72,7 @@ class EngineClient:
         self._process: subprocess.Popen[bytes] | None = None
         self._connecting = asyncio.Lock()
         self._closed = False
+        self._watching: asyncio.Task[None] | None = None
 
     async def connect(self) -> None:
         """Find or start the engine. Raises StorageError where the folder can't be served, with the reason."""
@@ -124,6 +133,9 @@ class EngineClient:
         self._closed = True
         async with self._connecting:
             wire, self._wire = self._wire, None
+            if self._watching is not None:
+                self._watching.cancel()
+                self._watching = None
             if wire is not None:
                 ending = await self._leave(wire)
                 await wire.close()
@@ -213,6 +225,7 @@ class EngineClient:
             return None
         if isinstance(response, Welcome):
             self._engine_pid = response.pid
+            self._watch(wire, response.pid)
             return wire
         await wire.close()
         raise self._refusal(response)
@@ -240,6 +253,28 @@ class EngineClient:
         )
 
     # Ends
+
+    def _watch(self, wire: Wire, pid: int) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = asyncio.create_task(self._replace_when_stuck(wire, pid), name="engine-watch")
+
+    async def _replace_when_stuck(self, wire: Wire, pid: int) -> None:
+        """End an engine that has stopped answering: its connection ends with it, and the requests go to the next one."""
+        while not wire.lost:
+            await asyncio.sleep(WATCH_SECONDS)
+            if wire.silent_seconds < SILENT_SECONDS:
+                continue
+            try:
+                await wire.ask(Ping(), LIVES_SECONDS)
+            except ConnectionLostError:
+                return
+            except TimeoutError:
+                if wire.silent_seconds >= LIVES_SECONDS and holder(self._folder.lock) == pid:
+                    log.error("the engine process %d of %s hangs: ending it", pid, self._folder.path)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+                    return
 
     async def _post_mortem(self, wire: Wire) -> str:
         """How the engine of a lost connection ended, as far as this process can know."""

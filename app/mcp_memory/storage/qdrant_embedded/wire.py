@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 
 import msgspec
@@ -28,6 +29,7 @@ class Wire:
         self._number = 0
         self._waiting: dict[int, asyncio.Future[Response]] = {}
         self._lost = False
+        self._heard = time.monotonic()
         self._listener = asyncio.create_task(self._listen(), name="engine-answers")
 
     @classmethod
@@ -48,12 +50,19 @@ class Wire:
     def lost(self) -> bool:
         return self._lost
 
+    @property
+    def silent_seconds(self) -> float:
+        """How long answers have been waited for without one arriving; 0 where none is waited for."""
+        return time.monotonic() - self._heard if self._waiting else 0.0
+
     async def ask(self, request: Request, seconds: float) -> Response:
         """The engine's answer. Raises ConnectionLostError, and TimeoutError after that many seconds."""
         if (
             self._lost or self._writer.transport.is_closing()
         ):  # uvloop closes a broken one before the listener has heard
             raise ConnectionLostError
+        if not self._waiting:
+            self._heard = time.monotonic()
         self._number += 1
         number = self._number
         answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
@@ -77,6 +86,7 @@ class Wire:
             while True:
                 length, number = HEADER.unpack(await self._reader.readexactly(HEADER.size))
                 response = response_decoder.decode(await self._reader.readexactly(length))
+                self._heard = time.monotonic()
                 waiting = self._waiting.get(number)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(response)
