@@ -15,7 +15,7 @@ variable "SBOM_GENERATOR" { default = "docker/buildkit-syft-scanner:stable-1" }
 # CI's metadata step gives tags and labels here.
 target "docker-metadata-action" {
   labels = {
-    "org.opencontainers.image.title"         = "mcp-memory"
+    "org.opencontainers.image.title"         = "mcp-memory-qdrant"
     "org.opencontainers.image.description"   = "Semantic memory for AI assistants: REST, MCP and a CLI over Qdrant"
     "org.opencontainers.image.licenses"      = "Apache-2.0"
     "org.opencontainers.image.version"       = VERSION
@@ -92,8 +92,8 @@ target "release" {
   name = "release-${item.name}"
   matrix = {
     item = [
-      { name = "onnx", title = "mcp-memory", stage = "image", flavor = "onnx" },
-      { name = "torch", title = "mcp-memory", stage = "image", flavor = "torch" },
+      { name = "onnx", title = "mcp-memory-qdrant", stage = "image", flavor = "onnx" },
+      { name = "torch", title = "mcp-memory-qdrant", stage = "image", flavor = "torch" },
       { name = "proxy", title = "mcp-memory-proxy", stage = "proxy", flavor = "onnx" },
     ]
   }

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from mcp_memory.config import Backend, Settings
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.embedding.base import Embedder
-from mcp_memory.embedding.options import EmbeddingOptions
+from mcp_memory.embedding_settings import embedding_options
 from mcp_memory.measured import MeasuredEmbedder, MeasuredStorage, measured
 from mcp_memory.memories.context import MemoriesOptions
 from mcp_memory.memories.service import Memories
@@ -194,24 +194,6 @@ def server_options(settings: Settings, model: ModelIdentity) -> ServerOptions:
         replication_factor=settings.qdrant_replication_factor,
         write_consistency_factor=settings.qdrant_write_consistency_factor,
         read_consistency=settings.qdrant_read_consistency,
-    )
-
-
-def embedding_options(settings: Settings) -> EmbeddingOptions:
-    """What the settings say about the model."""
-    return EmbeddingOptions(
-        model=settings.embedding_model,
-        provider=settings.embedding_provider.value if settings.embedding_provider else None,
-        model_path=settings.embedding_model_path,
-        cache_dir=settings.embedding_cache_dir,
-        offline=settings.offline,
-        threads=settings.embedding_threads,
-        timeout=settings.embedding_timeout,
-        external_url=settings.external_embedding_url,
-        external_model=settings.external_embedding_model,
-        external_api_key=_secret(settings.external_embedding_api_key),
-        openai_api_key=_secret(settings.openai_api_key),
-        openai_base_url=settings.openai_base_url,
     )
 
 

@@ -17,6 +17,7 @@ from structlog.typing import EventDict, Processor
 
 from mcp_memory.config import LogFormat, Settings
 from mcp_memory.loggers import structlog
+from mcp_memory.terminal import escaped_json, printable, raw_stream
 
 _TALKATIVE = ("gunicorn.error", "uvicorn.error", "uvicorn.access", "httpx", "httpcore", "mcp", "asyncio", "urllib3")
 """Libraries whose INFO lines tell a user nothing that ours don't; shown with LOG_LEVEL=DEBUG."""
@@ -24,10 +25,15 @@ _SHORTEST_SECRET = 4
 REDACTED = "[redacted]"
 _QUOTE = r"""(?: \\* ["'] )?"""
 _CREDENTIAL = re.compile(
-    rf"""(?ix) (?P<before> (?: authorization | x-api-key | api[_-]?key ) {_QUOTE} \s* [:=,] \s*
-                           (?: b? \\* ["'] )? (?: bearer \s+ )? )
+    rf"""(?x) (?P<before> (?: (?i: authorization | x-api-key ) {_QUOTE} \s* [:=] \s*
+                            | (?i: authorization | x-api-key | api[_-]?key ) \\* ["'] \s* [:=,] \s*
+                            | (?: [Aa]pi | api ) [_-]? [Kk]ey \s* [:=] \s*
+                            | [A-Z_]* API_KEY = )
+                          (?: b? \\* ["'] )? (?: (?i: bearer | basic ) \s+ )? )
          [^\s"'\\,;&)}}\]]+"""
 )
+"""A header or parameter with its value: as in a request, a dict, a tuple, a URL, an environment. A sentence of ours that names
+MCP_API_KEY and goes on with a comma or colon is none."""
 
 
 class Redaction:
@@ -64,7 +70,7 @@ class RedactingFormatter(structlog.stdlib.ProcessorFormatter):
 
 def configure_logs(settings: Settings, *, stream: TextIO | None = None) -> None:
     """Send every logger of the process to stderr in one format. Call it once a process; calling again replaces the first."""
-    stream = stream or sys.stderr
+    stream = raw_stream(stream or sys.stderr)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     console = settings.log_format is LogFormat.CONSOLE or (settings.log_format is LogFormat.AUTO and stream.isatty())
     shared: list[Processor] = [
@@ -112,9 +118,11 @@ def secrets_of(settings: Settings) -> list[str]:
 def _rendering(console: bool, *, colours: bool) -> list[Processor]:
     if console:
         plain = structlog.dev.plain_traceback
-        return [_short_logger, structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=0)]
+        render = structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=0)
+        return [_short_logger, structlog.processors.format_exc_info, _printable, render]
     return [
         structlog.processors.format_exc_info,
+        _one_line,
         structlog.processors.EventRenamer("message"),
         structlog.processors.JSONRenderer(serializer=_dump),
     ]
@@ -127,8 +135,31 @@ def _short_logger(_: object, __: str, event: EventDict) -> EventDict:
     return event
 
 
+def _printable(_: object, __: str, event: EventDict) -> EventDict:
+    """Foreign text in a field, message or traceback must not drive the terminal; colours are added behind this."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _one_line(_: object, __: str, event: EventDict) -> EventDict:
+    """Messages of several lines are for terminals; in a journal each stands on one."""
+    if isinstance(event.get("event"), str):
+        event["event"] = one_line(event["event"])
+    return event
+
+
+def one_line(text: str) -> str:
+    """Sentences and commands of a message behind each other; a command that goes on after a backslash is joined."""
+    joined = re.sub(r"\s*\\\n\s*", " ", text)
+    lines = [line.strip() for line in joined.splitlines() if line.strip()]
+    ends = (".", ":", "!", "?", ",", ";")
+    return " ".join(
+        line if line.endswith(ends) or number == len(lines) else f"{line}." for number, line in enumerate(lines, 1)
+    )
+
+
 def _dump(event: EventDict, **_: object) -> str:
     try:
-        return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+        line = orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
     except orjson.JSONEncodeError:  # a lone surrogate, or an integer beyond 64 bits, in what a client sent
         return json.dumps(event, default=repr)
+    return escaped_json(line)

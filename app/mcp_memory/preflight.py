@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from mcp_memory.config import Settings
+from mcp_memory.certificates import check_certificate_files
+from mcp_memory.config import Provider, Settings, variables
 from mcp_memory.domain.errors import ConfigurationError, StorageFullError
+from mcp_memory.embedding.choice import check_choice
+from mcp_memory.embedding_settings import embedding_options
+from mcp_memory.generated_key import wants_generated_key
 from mcp_memory.loggers import structlog
+from mcp_memory.native import check_libraries, native_files
+from mcp_memory.original_settings import closed_in_vain, without_effect
+from mcp_memory.sizes import size
 from mcp_memory.system.owners import owner_of, refuse_other_users, user_name
+from mcp_memory.zones import system_zone
 
-NATIVE_PACKAGES = (
-    "qdrant_edge",
-    "onnxruntime",
-    "tokenizers",
-    "pydantic_core",
-    "orjson",
-    "msgspec",
-    "apsw",
-    "sqlite_vec",
-)
-"""Packages with compiled code that the service can't do without; looked into without importing them."""
-ELF_MACHINES = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183}
-"""e_machine of an ELF header, by platform.machine()."""
 FIRST_QDRANT_WITH_LARGE_PAGES = (1, 19)
 """Its allocator is the first that is built for pages of 16 and 64 kB on ARM64; older ones abort at their start."""
 COMMON_PAGE = 4096
@@ -38,46 +31,80 @@ log = structlog.stdlib.get_logger("mcp_memory")
 
 
 def preflight(settings: Settings) -> None:
-    """Raises ConfigurationError or StorageFullError for what can't work; logs a warning for what will go wrong soon."""
+    """Raises ConfigurationError or StorageFullError for what can't work; logs a warning for what will go wrong soon, and what has
+    no effect."""
+    for _, check in START_CHECKS:
+        check(settings)
+    for notice in without_effect(variables()):
+        log.warning(notice)
+
+
+def _libraries(_: Settings) -> None:
     check_libraries(native_files())
+
+
+def _nothing_left_open(_: Settings) -> None:
+    """Raises ConfigurationError for variables that are to close something and can't."""
+    if sentences := closed_in_vain(variables()):
+        raise ConfigurationError("\n".join(sentences))
+
+
+def _zone(settings: Settings) -> None:
+    if settings.timezone is None:
+        system_zone()
+
+
+def _address(settings: Settings) -> None:
+    """Raises ConfigurationError for an address that can't be had, or would be open to a network without a key."""
+    from mcp_memory.http.listen import check_address  # noqa: PLC0415
+
+    check_address(settings, keyed=wants_generated_key(settings))
+
+
+def _certificates(settings: Settings) -> None:
+    """Raises ConfigurationError where certificates are needed and the file that should hold them is missing."""
+    if settings.qdrant_urls or settings.external_embedding_url or settings.embedding_provider is Provider.OPENAI:
+        check_certificate_files()
+    if settings.qdrant_ca_file is not None and not settings.qdrant_ca_file.is_file():
+        raise ConfigurationError(f"MCP_QDRANT_CA_FILE: there is no file {settings.qdrant_ca_file}.")
+
+
+def _model(settings: Settings) -> None:
+    """Raises ConfigurationError where the settings about the model can't work together. No model is loaded."""
+    check_choice(embedding_options(settings))
+
+
+def _folder(settings: Settings) -> None:
+    check_folder(_folder_of(settings))
+
+
+def _space(settings: Settings) -> None:
+    check_space(_folder_of(settings), settings.disk_reserve_bytes)
+
+
+def _pages(settings: Settings) -> None:
     servers = settings.qdrant_urls
-    folder = settings.base_dir if servers else settings.qdrant_path
-    check_folder(folder)
-    check_space(folder, settings.disk_reserve_bytes)
     page = page_size()
     if servers and page != COMMON_PAGE:
         check_page_size(page, servers[0], qdrant_version(servers[0]))
 
 
-def native_files() -> Iterator[Path]:
-    """Compiled files of the packages above, where they are installed."""
-    for name in NATIVE_PACKAGES:
-        spec = importlib.util.find_spec(name)
-        for location in (spec.submodule_search_locations or ()) if spec is not None else ():
-            for folder, _, names in os.walk(location):
-                yield from (Path(folder, file) for file in names if ".so" in file)
+def _folder_of(settings: Settings) -> Path:
+    return settings.base_dir if settings.qdrant_urls else settings.qdrant_path
 
 
-def check_libraries(files: Iterator[Path]) -> None:
-    """Raises ConfigurationError where a compiled file is made for another machine (an ARM64 wheel once held a 32-bit library)."""
-    expected = ELF_MACHINES.get(platform.machine().lower())
-    for path in files:
-        with path.open("rb") as file:
-            head = file.read(20)
-        if head[:4] != b"\x7fELF" or expected is None:
-            continue
-        machine = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
-        if head[4] != 2 or machine != expected:
-            bits = {1: "ELFCLASS32", 2: "ELFCLASS64"}.get(head[4], "damaged")
-            raise ConfigurationError(
-                f"{path} is made for another processor ({bits}, machine {machine}; this is {platform.machine()}).\n"
-                "Install the libraries again on this machine:  uv sync --reinstall\n"
-                f"In a container, take the image of this platform:  docker pull --platform linux/{_docker_name()} IMAGE"
-            )
-
-
-def _docker_name() -> str:
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+START_CHECKS: tuple[tuple[str, Callable[[Settings], None]], ...] = (
+    ("Libraries", _libraries),
+    ("Settings", _nothing_left_open),
+    ("Settings", _zone),
+    ("Settings", _address),
+    ("Settings", _certificates),
+    ("Settings", _model),
+    ("Folder", _folder),
+    ("Space", _space),
+    ("Pages", _pages),
+)
+"""What a start looks at, in this order, and `memory doctor` too: the name of the finding, and the check."""
 
 
 def check_folder(folder: Path) -> None:
@@ -114,15 +141,15 @@ def check_space(folder: Path, reserve: int) -> None:
     free = room.f_bavail * room.f_frsize
     if free < SMALLEST_SPACE and nearest != folder:
         raise StorageFullError(
-            f"No space is left for a store in {folder}: {free >> 20} MiB are free. Free some, or set MCP_QDRANT_STORAGE_PATH "
+            f"No space is left for a store in {folder}: {size(free)} are free. Free some, or set MCP_QDRANT_STORAGE_PATH "
             "to a folder on a larger disk."
         )
     if free < reserve:
         log.warning(
             "little space is left: memories can be read, writes are refused until there is more",
             folder=str(nearest),
-            free_mib=free >> 20,
-            kept_back_mib=reserve >> 20,
+            free=size(free),
+            kept_back=size(reserve),
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mcp_memory import preflight
+from mcp_memory import native, preflight
 from mcp_memory.domain.errors import ConfigurationError, StorageFullError
 
 OTHER_MACHINE = {"x86_64": 183, "aarch64": 62, "arm64": 62}.get(platform.machine(), 62)
@@ -21,22 +21,22 @@ def elf(path: Path, *, bits: int, machine: int) -> Path:
 
 
 def test_this_installation_passes() -> None:
-    files = list(preflight.native_files())
+    files = list(native.native_files())
     assert len(files) > 8
-    preflight.check_libraries(iter(files))
+    native.check_libraries(iter(files))
 
 
 def test_library_for_another_processor_is_named(tmp_path: Path) -> None:
     wrong = elf(tmp_path / "vec0.so", bits=64, machine=OTHER_MACHINE)
     with pytest.raises(ConfigurationError, match=r"vec0\.so is made for another processor \(ELFCLASS64"):
-        preflight.check_libraries(iter([wrong]))
+        native.check_libraries(iter([wrong]))
 
 
 def test_32_bit_library_is_named_as_the_elfclass32_it_is(tmp_path: Path) -> None:
     wrong = elf(tmp_path / "vec0.so", bits=32, machine=40)
     with pytest.raises(ConfigurationError, match="ELFCLASS32") as caught:
-        preflight.check_libraries(iter([wrong]))
-    assert "uv sync --reinstall" in str(caught.value)
+        native.check_libraries(iter([wrong]))
+    assert native.advice() in str(caught.value)
 
 
 def test_folder_that_is_not_there_yet_is_judged_by_the_one_above(tmp_path: Path) -> None:

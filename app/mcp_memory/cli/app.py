@@ -22,7 +22,6 @@ from mcp_memory.cli.transfer import export, import_
 app = typer.Typer(
     name="memory",
     help="Semantic memory: store short texts, find them again by meaning, words, tags and time.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -49,12 +48,16 @@ app.command()(key)
 app.add_typer(migrate_app)
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def memory(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
 ) -> None:
     if version:
         print(f"memory {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
         raise typer.Exit
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,24 +11,34 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcp_memory.cli.collection import built
-from mcp_memory.cli.output import count, printable, size
+from mcp_memory.cli.options import AsJson
+from mcp_memory.cli.output import count, print_json
+from mcp_memory.sizes import size
+from mcp_memory.terminal import printable
 
 if TYPE_CHECKING:
     from mcp_memory.config import Settings
     from mcp_memory.storage.base import BackupReport, SupportsBackup
 
 
-def backup(folder: Annotated[Path, typer.Argument(help="A new folder for the backup.")]) -> None:
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder for the backup.")], as_json: AsJson = False
+) -> None:
     """Copy every memory into a folder, with checksums. A service goes on answering; writes wait until the copy is made."""
     settings = _settings()
     if settings.qdrant_urls:
         report = asyncio.run(_on_server(settings, lambda storage: storage.backup(folder)))
     else:
         report = asyncio.run(_from_folder(settings, folder.absolute()))
+    if as_json:
+        print_json({"folder": str(report.folder), "memories": report.memories, "bytes": report.bytes})
+        return
     print(f"{count(report.memories)} backed up to {printable(str(report.folder))} ({size(report.bytes)}).")
 
 
-def restore(folder: Annotated[Path, typer.Argument(help="A folder that `memory backup` wrote.")]) -> None:
+def restore(
+    folder: Annotated[Path, typer.Argument(help="A folder that `memory backup` wrote.")], as_json: AsJson = False
+) -> None:
     """Put a backup in the place of what is stored. What is there is kept: under an alias, or in a folder beside it."""
     settings = _settings()
     kept = None
@@ -35,6 +46,9 @@ def restore(folder: Annotated[Path, typer.Argument(help="A folder that `memory b
         report = asyncio.run(_on_server(settings, lambda storage: storage.restore(folder)))
     else:
         report, kept = asyncio.run(_into_folder(settings, folder.absolute()))
+    if as_json:
+        print_json({"folder": str(report.folder), "memories": report.memories, "kept": str(kept) if kept else None})
+        return
     print(f"{count(report.memories)} restored from {printable(str(report.folder))}.")
     if kept is not None:
         print(f"What was there is kept in {printable(str(kept))}; delete that folder when you don't need it.")
@@ -62,7 +76,7 @@ async def _on_server(settings: Settings, work: Callable[[SupportsBackup], Awaita
         try:
             await storage.initialize()
         except StorageFormatError as error:  # a collection that is gone is what a restore is for
-            print(error.message.split("\n", 1)[0])
+            print(error.message.split("\n", 1)[0], file=sys.stderr)
         return await work(storage)
 
 
@@ -89,8 +103,8 @@ async def _from_folder(settings: Settings, folder: Path) -> BackupReport:
 
 
 async def _into_folder(settings: Settings, folder: Path) -> tuple[BackupReport, Path | None]:
-    from mcp_memory.container import embedding_options  # noqa: PLC0415
     from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415
+    from mcp_memory.embedding_settings import embedding_options  # noqa: PLC0415
     from mcp_memory.owner.exclusive import exclusive_use  # noqa: PLC0415
     from mcp_memory.owner.identity import identify  # noqa: PLC0415
     from mcp_memory.storage.qdrant_embedded.backup import check, restore  # noqa: PLC0415

@@ -56,9 +56,15 @@ async def _client() -> OwnerClient:
 
 
 def _store() -> StoreIdentity:
-    from mcp_memory.config import load_settings  # noqa: PLC0415 - half a second, spent after `initialize` is answered
-    from mcp_memory.owner.identity import identify  # noqa: PLC0415
+    try:
+        from mcp_memory.config import load_settings  # noqa: PLC0415 - half a second, spent after `initialize` is answered
+        from mcp_memory.owner.identity import identify  # noqa: PLC0415
+    except ImportError as error:
+        from mcp_memory.native import unloadable  # noqa: PLC0415
 
+        if (problem := unloadable(error)) is None:
+            raise
+        raise problem from error
     return identify(load_settings())
 
 

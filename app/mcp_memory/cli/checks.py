@@ -3,59 +3,25 @@
 from __future__ import annotations
 
 import os
-import platform
 import shlex
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from mcp_memory import __version__
-from mcp_memory.cli.output import size
-from mcp_memory.config import Backend, Settings
+from mcp_memory.addresses import shown_url
+from mcp_memory.cli.findings import Finding, Verdict
+from mcp_memory.config import Backend, Settings, names_of, variables
 from mcp_memory.domain.errors import MemoryServiceError
+from mcp_memory.original_settings import without_effect
 from mcp_memory.owner.identity import StoreIdentity
 from mcp_memory.owner.lock import FileLock, read_holder
 from mcp_memory.owner.record import read_record
+from mcp_memory.preflight import START_CHECKS
+from mcp_memory.sizes import size
 from mcp_memory.system.owners import other_users, owner_of, user_name
-
-
-class Verdict(StrEnum):
-    OK = "ok"
-    WARNING = "warning"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found; `advice` is what to do about it."""
-
-    name: str
-    verdict: Verdict
-    detail: str
-    advice: str | None = None
-
-
-NATIVE = (
-    "qdrant-edge-py",
-    "onnxruntime",
-    "tokenizers",
-    "numpy",
-    "pydantic-core",
-    "orjson",
-    "msgspec",
-    "apsw",
-    "sqlite-vec",
-)
-"""Distributions with compiled code that the service can't do without."""
-_MACHINES = {"x86_64": 62, "amd64": 62, "aarch64": 183, "arm64": 183}
-"""e_machine of the ELF header."""
 
 
 def settings_given(settings: Settings) -> Finding:
@@ -64,75 +30,28 @@ def settings_given(settings: Settings) -> Finding:
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if value != field.get_default(call_default_factory=True, validated_data={}):
-            given.append(
-                f"{_variable(field.validation_alias)}={'(set)' if isinstance(value, SecretStr) else _shown(value)}"
-            )
+            given.append(f"{names_of(field)[0]}={_shown(value)}")
     return Finding("Settings", Verdict.OK, ", ".join(given) or "all at their defaults")
 
 
 def _shown(value: object) -> str:
-    return str(getattr(value, "value", value))
+    if isinstance(value, SecretStr):
+        return "(set)"
+    text = ",".join(value) if isinstance(value, list) else str(getattr(value, "value", value))
+    return ",".join(map(shown_url, text.split(","))) if "://" in text else text
 
 
-def _variable(alias: object) -> str:
-    return str(getattr(alias, "choices", [alias])[0])
-
-
-def machine() -> Finding:
-    page = f", pages of {os.sysconf('SC_PAGE_SIZE') // 1024} kB" if hasattr(os, "sysconf") else ""
-    detail = f"memory {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}{page}"
-    if sys.maxsize <= 2**32:
-        return Finding("Machine", Verdict.FAILED, detail, "Install a 64-bit Python: the engine has no 32-bit build.")
-    return Finding("Machine", Verdict.OK, detail)
-
-
-def native_libraries() -> Finding:
-    """Every compiled file of the libraries is made for this machine: a wheel once shipped a 32-bit one for ARM64."""
-    wrong: list[str] = []
-    missing: list[str] = []
-    number = 0
-    for name in NATIVE:
+def start_checks(settings: Settings) -> Iterator[Finding]:
+    """What would end the start of a server with these settings: the start's own checks, each in its words."""
+    for name, check in START_CHECKS:
+        if name == "Libraries":
+            continue  # looked at before the settings
         try:
-            files = distribution(name).files or []
-        except PackageNotFoundError:
-            missing.append(name)
-            continue
-        for file in files:
-            if ".so" in file.suffixes:
-                number += 1
-                problem = elf_problem(Path(str(file.locate())))
-                if problem is not None:
-                    wrong.append(f"{file}: {problem}")
-    if missing:
-        return Finding("Libraries", Verdict.FAILED, f"not installed: {', '.join(missing)}", "Install again:  uv sync")
-    if wrong:
-        return Finding("Libraries", Verdict.FAILED, "; ".join(wrong), "Install a fixed version:  uv sync --upgrade")
-    return Finding("Libraries", Verdict.OK, f"{number} compiled files, all made for {platform.machine()}")
-
-
-def elf_problem(path: Path) -> str | None:
-    """What is wrong with a compiled file for this process, or None; other formats than ELF are not looked into."""
-    with path.open("rb") as file:
-        head = file.read(20)
-    if head[:4] != b"\x7fELF":
-        return None
-    if head[4] != (2 if sys.maxsize > 2**32 else 1):
-        return f"ELFCLASS{32 if head[4] == 1 else 64}, this Python is {64 if sys.maxsize > 2**32 else 32}-bit"
-    expected = _MACHINES.get(platform.machine().lower())
-    machine_ = int.from_bytes(head[18:20], "little" if head[5] == 1 else "big")
-    if expected is not None and machine_ != expected:
-        return f"made for another processor (ELF machine {machine_}, this is {expected})"
-    return None
-
-
-def engine_loads() -> Finding:
-    """In a process of its own: a library that doesn't fit may end the process that loads it."""
-    code = "import qdrant_edge, onnxruntime; print(onnxruntime.__version__)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
-    if done.returncode == 0:
-        return Finding("Engine", Verdict.OK, "qdrant-edge and ONNX Runtime load")
-    why = (done.stderr.strip().splitlines() or [f"ended by signal {-done.returncode}"])[-1]
-    return Finding("Engine", Verdict.FAILED, why, "Install again:  uv sync --reinstall")
+            check(settings)
+        except MemoryServiceError as error:
+            yield Finding(name, Verdict.FAILED, error.message)
+    for notice in without_effect(variables()):
+        yield Finding("Settings", Verdict.WARNING, notice)
 
 
 def folder(settings: Settings, store: StoreIdentity) -> Iterator[Finding]:

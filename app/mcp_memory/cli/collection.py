@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mcp_memory.cli.output import printable
+from mcp_memory.cli.options import AsJson
+from mcp_memory.cli.output import print_json
+from mcp_memory.terminal import printable
 
 if TYPE_CHECKING:
     from mcp_memory.config import Settings
     from mcp_memory.storage.base import BaseStorage, StorageHealth
 
 
-def init() -> None:
+def init(as_json: AsJson = False) -> None:
     """Create the collection, or check the one that is there. A service does so by itself when it starts."""
     from mcp_memory.config import load_settings  # noqa: PLC0415 - for this command only
     from mcp_memory.domain.errors import StorageUnavailableError  # noqa: PLC0415
@@ -26,6 +29,11 @@ def init() -> None:
     if not health.healthy:
         raise StorageUnavailableError(health.message or "The storage doesn't answer.")
     where = settings.qdrant_url or settings.qdrant_path
+    if as_json:
+        print_json(
+            {"collection": settings.collection, "memories": count, "vector_dimensions": health.vector_dimensions}
+        )
+        return
     print(
         f"Collection '{settings.collection}' is ready at {printable(str(where))}: {count:,} memories, "
         f"{health.vector_dimensions} dimensions."
@@ -33,7 +41,8 @@ def init() -> None:
 
 
 def drop(
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete the collection on a Qdrant server with all its memories. Backups of model changes stay."""
     from mcp_memory.config import load_settings  # noqa: PLC0415 - for this command only
@@ -45,19 +54,25 @@ def drop(
             f"The embedded store is the folder {settings.qdrant_path}: stop the service, then delete the folder."
         )
     if not yes:
-        print(f"This deletes every memory of '{settings.collection}' on {printable(settings.qdrant_url or '')}.")
-        if typer.prompt("Type the collection's name to go on", default="", show_default=False) != settings.collection:
-            print("Nothing was deleted.")
+        where = printable(settings.qdrant_url or "")
+        print(f"This deletes every memory of '{settings.collection}' on {where}.", file=sys.stderr)
+        ask = "Type the collection's name to go on"
+        if typer.prompt(ask, default="", show_default=False, err=True) != settings.collection:
+            print("Nothing was deleted.", file=sys.stderr)
             raise typer.Exit(1)
     names = asyncio.run(_drop(settings))
+    if as_json:
+        print_json({"deleted": list(names)})
+        return
     print(f"Deleted: {', '.join(names)}." if names else f"There was no collection '{settings.collection}'.")
 
 
 @asynccontextmanager
 async def built(settings: Settings) -> AsyncIterator[BaseStorage]:
     """The storage of the settings, not opened; closed at the end."""
-    from mcp_memory.container import build_storage, embedding_options  # noqa: PLC0415
+    from mcp_memory.container import build_storage  # noqa: PLC0415
     from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415
+    from mcp_memory.embedding_settings import embedding_options  # noqa: PLC0415
 
     embedder = await asyncio.to_thread(build_embedder, embedding_options(settings))
     storage = build_storage(settings, embedder.identity)

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mcp_memory.cli import exits
+from mcp_memory.cli.findings import INDENT, Finding, Verdict
 from mcp_memory.cli.options import AsJson
 from mcp_memory.cli.output import count, emit, print_json
 from mcp_memory.cli.service import LONG_SECONDS, service
 from mcp_memory.domain.errors import ConfigurationError, MemoryServiceError
 
 if TYPE_CHECKING:
-    from mcp_memory.cli.checks import Finding
     from mcp_memory.config import Settings
 
+_BASIC = {"Libraries", "Engine", "Settings"}
+"""Where one of these fails a server wouldn't start (78), and the service isn't asked."""
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red"}
 
 
@@ -40,7 +42,7 @@ def doctor(
     for finding in _look():
         findings.append(finding)
         show(finding)
-    if not offline and not any(finding.name == "Settings" and finding.verdict == "failed" for finding in findings):
+    if not offline and not any(finding.name in _BASIC and finding.verdict is Verdict.FAILED for finding in findings):
         for finding in asyncio.run(_service(recall, report)):
             findings.append(finding)
             show(finding)
@@ -50,32 +52,40 @@ def doctor(
     elif worst:
         print(f"\n{count(len(worst), 'check', 'checks')} failed.")
     if worst:
-        bad_settings = any(finding.name == "Settings" for finding in worst)
-        raise typer.Exit(exits.EX_CONFIG if bad_settings else exits.FAILURE)
+        raise typer.Exit(exits.EX_CONFIG if any(finding.name in _BASIC for finding in worst) else exits.FAILURE)
 
 
 def _look() -> Iterator[Finding]:
-    from mcp_memory.cli import checks  # noqa: PLC0415 - for this command only
+    from mcp_memory.cli import checks, installation  # noqa: PLC0415 - for this command only
     from mcp_memory.config import load_settings  # noqa: PLC0415
+    from mcp_memory.logs import configure_logs  # noqa: PLC0415
     from mcp_memory.owner.identity import identify  # noqa: PLC0415
     from mcp_memory.owner.nearby import older_stores  # noqa: PLC0415
 
-    yield checks.machine()
-    yield checks.native_libraries()
-    yield checks.engine_loads()
+    yield installation.machine()
+    libraries = [installation.native_libraries(), installation.libraries_load()]
+    yield from libraries
     try:
         settings = load_settings()
     except ConfigurationError as error:
-        yield checks.Finding("Settings", checks.Verdict.FAILED, error.message)
+        yield Finding("Settings", Verdict.FAILED, error.message)
         return
-    yield checks.settings_given(settings)
+    configure_logs(settings)  # what a check warns of goes to stderr
+    problems = list(checks.start_checks(settings))
+    if not any(finding.name == "Settings" and finding.verdict is Verdict.FAILED for finding in problems):
+        yield checks.settings_given(settings)
+    yield from (finding for finding in problems if finding.name not in {"Folder", "Space"})
     store = identify(settings)
-    yield from checks.folder(settings, store)
+    shown = {finding.name for finding in problems}
+    yield from (finding for finding in problems if finding.name in {"Folder", "Space"})
+    if any(finding.verdict is Verdict.FAILED for finding in libraries):
+        return  # a look into the folder would load the engine
+    yield from (finding for finding in checks.folder(settings, store) if finding.name not in shown)
     yield checks.owner(store)
     yield from checks.other_accounts(settings)
     if _never_used(settings):
         for notice in older_stores(settings):
-            yield checks.Finding("Nearby", checks.Verdict.WARNING, notice)
+            yield Finding("Nearby", Verdict.WARNING, notice)
 
 
 def _never_used(settings: Settings) -> bool:
@@ -84,7 +94,6 @@ def _never_used(settings: Settings) -> bool:
 
 async def _service(recall: int | None, report: dict[str, Any]) -> list[Finding]:
     """What only the running service can tell: model, storage, recall."""
-    from mcp_memory.cli.checks import Finding, Verdict  # noqa: PLC0415
     from mcp_memory.config import load_settings  # noqa: PLC0415
     from mcp_memory.owner.nearby import older_stores  # noqa: PLC0415
 
@@ -114,8 +123,6 @@ async def _service(recall: int | None, report: dict[str, Any]) -> list[Finding]:
 
 
 def _recall(measured: dict[str, Any]) -> Finding:
-    from mcp_memory.cli.checks import Finding, Verdict  # noqa: PLC0415
-
     detail = f"recall@{measured['k']} {measured['recall']:.4f} over {count(measured['samples'])}"
     good = measured["recall"] >= 0.9 or not measured["samples"]
     return Finding(
@@ -124,7 +131,4 @@ def _recall(measured: dict[str, Any]) -> Finding:
 
 
 def _print(finding: Finding) -> None:
-    indent = 19
-    text = finding.detail + (f"\n{finding.advice}" if finding.advice else "")
-    text = text.replace("\n", "\n" + " " * indent)
-    emit((f"{finding.verdict:<8}", _STYLES[finding.verdict]), (f"{finding.name:<10} {text}", ""), hang=indent)
+    emit((f"{finding.verdict:<8}", _STYLES[finding.verdict]), (finding.line(), ""), hang=INDENT)

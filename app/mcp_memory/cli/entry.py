@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import sys
 from collections.abc import Callable
 
+from mcp_memory import __version__
+from mcp_memory.cli.original_commands import INSTEAD, answer_in_words, translated
+from mcp_memory.cli.server_options import apply, only_settings
+from mcp_memory.terminal import protect
+
 
 def main() -> None:
     """`memory`."""
+    protect()
+    sys.argv[1:] = translated(sys.argv[1:])
     match sys.argv[1:]:
+        case ["--version"]:
+            print(f"memory {__version__}")
+        case [command, *options] if command in INSTEAD and not {"-h", "--help"} & set(options):
+            answer_in_words(command)
+        case [] if started_by_mcp_client():
+            print(
+                "Use `memory server` or `memory mcp`: `memory` alone is what the original takes for it.",
+                file=sys.stderr,
+            )
+            stdio()
         case ["mcp"]:
             stdio()
         case ["healthcheck"]:
             from mcp_memory.cli.healthcheck import healthcheck  # noqa: PLC0415
 
             sys.exit(healthcheck())
-        case ["server"] if started_by_mcp_client():
+        case ["server", *options] if only_settings(options) and started_by_mcp_client():
+            apply(options)
             from mcp_memory.cli.bridge import serve_stdio  # noqa: PLC0415
 
             print(
@@ -28,6 +47,8 @@ def main() -> None:
                 return
             print("stdin was closed without a message: serving HTTP.", file=sys.stderr)
             _run(_serve)
+        case ["owner"]:
+            _run(_own)
         case ["server"] | ["server", "--http"]:
             _run(_serve)
         case _:
@@ -38,6 +59,7 @@ def stdio() -> None:
     """`memory mcp`, and the script names of the original that MCP clients' configurations name."""
     from mcp_memory.cli.bridge import serve_stdio  # noqa: PLC0415
 
+    protect()
     serve_stdio()
 
 
@@ -68,6 +90,21 @@ def _serve() -> None:
     from mcp_memory.cli.foreground import serve  # noqa: PLC0415
 
     sys.exit(serve({}))
+
+
+def _own() -> None:
+    """A background owner: whoever started it reads in one line on stdout why it can't begin."""
+    try:
+        from mcp_memory.cli.background import own  # noqa: PLC0415
+
+        own()
+    except ImportError as error:
+        from mcp_memory.native import unloadable  # noqa: PLC0415
+
+        if (problem := unloadable(error)) is not None:
+            report = {"ready": False, "code": problem.code, "message": problem.message}
+            os.write(1, json.dumps(report).encode() + b"\n")
+        raise
 
 
 def _typer() -> None:

@@ -21,6 +21,7 @@ from mcp_memory.domain.errors import (
     StorageLockedError,
     StorageUnavailableError,
 )
+from mcp_memory.native import unloadable
 
 OK = 0
 FAILURE = 1
@@ -69,6 +70,16 @@ def ending_in_words(run: Callable[[], None]) -> None:
         run()
     except MemoryServiceError as error:
         end_with(error, as_json=as_json)
+    except ImportError as error:
+        problem = unloadable(error)
+        if problem is None:
+            raise
+        if sys.argv[1:2] == ["doctor"]:
+            from mcp_memory.cli.installation import report_without_libraries  # noqa: PLC0415
+
+            report_without_libraries(problem, as_json=as_json)
+            sys.exit(EX_CONFIG)
+        end_with(problem, as_json=as_json)
     except BrokenPipeError:
         # `memory list | head`: the reader has what it wanted. Python would complain once more when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -11,10 +11,11 @@ import typer
 
 from mcp_memory.cli import exits
 from mcp_memory.cli.options import After, AllTags, AsJson, Before, Store, Tags, Type, When, conditions
-from mcp_memory.cli.output import count, print_json, printable
+from mcp_memory.cli.output import count, print_json
 from mcp_memory.cli.service import LONG_SECONDS, service
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.hashes import spellings
+from mcp_memory.terminal import printable
 
 
 def delete(

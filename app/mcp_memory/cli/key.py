@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from mcp_memory.cli.options import AsJson
+from mcp_memory.cli.output import print_json
 from mcp_memory.config import load_settings
 from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.generated_key import wants_generated_key, with_generated_key
 
 
-def key() -> None:
+def key(as_json: AsJson = False) -> None:
     """Print the key that clients send as `Authorization: Bearer KEY`."""
     settings = load_settings()
     path = settings.generated_key_file
@@ -22,4 +24,8 @@ def key() -> None:
             else "No key is set (MCP_API_KEY): a server with these settings answers this machine alone, without one."
         )
         raise ConfigurationError(why)
-    print(settings.api_key.get_secret_value())
+    secret = settings.api_key.get_secret_value()
+    if as_json:
+        print_json({"api_key": secret})
+    else:
+        print(secret)

@@ -166,7 +166,7 @@ def prune(
     names: Annotated[list[str] | None, typer.Argument(help="Backups to delete; none: list them.")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="Delete every backup.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     storage: Storage = None,
 ) -> None:
     """List or delete what model changes have kept."""

@@ -14,9 +14,10 @@ from mcp_memory.cli.migration_bar import terminal_progress
 from mcp_memory.cli.migration_end import run_to_the_end, stop_on_signals
 from mcp_memory.cli.migration_places import Place
 from mcp_memory.config import Backend
-from mcp_memory.container import build_storage, embedding_options
+from mcp_memory.container import build_storage
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.embedding.select import build_embedder
+from mcp_memory.embedding_settings import embedding_options
 from mcp_memory.migration.estimate import estimate
 from mcp_memory.migration.migration import Migration
 from mcp_memory.migration.origin import FileOrigin, title

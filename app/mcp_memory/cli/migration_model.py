@@ -19,11 +19,12 @@ from mcp_memory.cli.migration_bar import terminal_progress
 from mcp_memory.cli.migration_end import run_to_the_end, stop_on_signals
 from mcp_memory.cli.migration_places import Place
 from mcp_memory.config import load_settings
-from mcp_memory.container import embedding_options
 from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.embedding.base import Embedder
-from mcp_memory.embedding.select import build_embedder, choose_provider
+from mcp_memory.embedding.choice import choose_provider
+from mcp_memory.embedding.select import build_embedder
+from mcp_memory.embedding_settings import embedding_options
 from mcp_memory.migration.model_change import ModelChange, ModelChangeReport
 from mcp_memory.migration.model_change_plan import ModelChangeOptions, check_old_model
 from mcp_memory.migration.plan import short_name

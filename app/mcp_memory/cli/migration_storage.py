@@ -12,11 +12,11 @@ from mcp_memory.cli.migration import checkpoint_path, conclude, flags
 from mcp_memory.cli.migration_bar import terminal_progress
 from mcp_memory.cli.migration_end import run_to_the_end, stop_on_signals
 from mcp_memory.cli.migration_places import Place
-from mcp_memory.container import embedding_options
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.embedding.select import build_embedder
+from mcp_memory.embedding_settings import embedding_options
 from mcp_memory.migration.kept_vectors import KeptVectors
 from mcp_memory.migration.migration import Migration
 from mcp_memory.migration.origin import StorageOrigin

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mcp_memory.terminal import json_text, printable, raw_stream
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-_INVISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
-"""Control characters of a stored text must not drive the terminal that shows it."""
 _AGES = ((60, "s"), (3600, "min"), (86_400, "h"), (86_400 * 60, "d"))
 
 
 def print_json(value: object) -> None:
     """The answer as it came, on one line when piped, indented on a terminal."""
-    print(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    print(json_text(value, indent=2 if sys.stdout.isatty() else None))
 
 
 def console(*, stderr: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415 - on a terminal only: it takes a while to load
 
-    return Console(stderr=stderr, highlight=False, emoji=False, markup=False)
-
-
-def printable(text: str) -> str:
-    """A stored text as a terminal may show it."""
-    return text.encode("utf-8", "backslashreplace").decode().translate(_INVISIBLE)
+    stream = raw_stream(sys.stderr if stderr else sys.stdout)
+    return Console(file=stream, highlight=False, emoji=False, markup=False)
 
 
 def emit(*parts: tuple[str, str], hang: int = 0) -> None:
@@ -43,7 +38,8 @@ def emit(*parts: tuple[str, str], hang: int = 0) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     out = console()
-    for number, line in enumerate(Text.assemble(*parts).wrap(out, max(20, out.width - hang))):
+    shown = [(printable(text), style) for text, style in parts]
+    for number, line in enumerate(Text.assemble(*shown).wrap(out, max(20, out.width - hang))):
         out.print(Text(" " * hang if number else "").append_text(line))
 
 
@@ -88,15 +84,6 @@ def age(created: float, now: float | None = None) -> str:
             return f"{int(seconds // before)} {unit} ago"
         before = limit if unit != "h" else 86_400
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(created))
-
-
-def size(number: float) -> str:
-    """Bytes as a person reads them, in powers of 1000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
 
 
 def count(number: int, noun: str = "memory", plural: str = "memories") -> str:

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from mcp_memory.cli.options import AsJson
-from mcp_memory.cli.output import emit, print_json, printable, size
+from mcp_memory.cli.output import emit, print_json
 from mcp_memory.cli.service import LONG_SECONDS, service
+from mcp_memory.sizes import size
+from mcp_memory.terminal import printable
 
 
 def tags(

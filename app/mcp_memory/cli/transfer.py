@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from mcp_memory.cli.options import AllTags, AsJson, Store, Tags, Type, When, conditions, query_of
-from mcp_memory.cli.output import count, print_json, printable
+from mcp_memory.cli.output import count, print_json
 from mcp_memory.cli.reading import read_batches
 from mcp_memory.cli.service import LONG_SECONDS, service
 from mcp_memory.cli.writing import ExportFile
 from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.terminal import printable
 
 
 def export(

@@ -13,6 +13,7 @@ from typing import BinaryIO, Self
 from mcp_memory.cli.progress import Progress
 from mcp_memory.domain.errors import InvalidInputError, MemoryServiceError
 from mcp_memory.domain.memory import point_id
+from mcp_memory.terminal import escaped_json
 
 
 class ExportFile:
@@ -50,6 +51,8 @@ class ExportFile:
 
     def write(self, lines: bytes, number: int) -> None:
         try:
+            if self._path is None and sys.stdout.isatty():
+                lines = escaped_json(lines.decode()).encode()
             self._file.write(lines)
         except BrokenPipeError:
             raise

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import datetime
 
 
@@ -96,9 +97,11 @@ class ModelChangedError(StorageError):
             "\n"
             "REQUIRED ACTION: Migrate existing memories to new model.\n"
             "Run:\n"
+            f"  memory migrate model --old-model {shlex.quote(old_model)} --new-model {shlex.quote(new_model)}\n"
+            "or, in a clone of the repository:\n"
             "  python scripts/migration/migrate_to_new_model.py \\\n"
-            f"    --old-model {old_model} \\\n"
-            f"    --new-model {new_model}"
+            f"    --old-model {shlex.quote(old_model)} \\\n"
+            f"    --new-model {shlex.quote(new_model)}"
         )
         self.old_model = old_model
         self.new_model = new_model

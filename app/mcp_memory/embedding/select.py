@@ -11,13 +11,13 @@ import platformdirs
 from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.embedding.base import EmbeddingProvider
 from mcp_memory.embedding.batch_queue import Observe
+from mcp_memory.embedding.choice import check_choice, choose_provider, missing_torch
 from mcp_memory.embedding.embedder import EmbedderLimits, WindowedEmbedder
 from mcp_memory.embedding.encoder import UnsupportedModelError
 from mcp_memory.embedding.graph_cache import GraphCache
 from mcp_memory.embedding.graph_folder import is_graph_folder, read_manifest
-from mcp_memory.embedding.models import OPENAI_DIMENSIONS
 from mcp_memory.embedding.onnx_provider import OnnxProvider
-from mcp_memory.embedding.options import ONNX, OPENAI, SENTENCE_TRANSFORMERS, EmbeddingOptions
+from mcp_memory.embedding.options import OPENAI, EmbeddingOptions
 from mcp_memory.embedding.weights import locate_model
 
 __all__ = ["EmbeddingOptions", "build_embedder", "build_provider"]
@@ -37,24 +37,9 @@ def build_embedder(options: EmbeddingOptions, *, observe: Observe | None = None)
     return WindowedEmbedder(provider, limits=limits, observe=observe)
 
 
-def choose_provider(options: EmbeddingOptions) -> str | None:
-    """The provider that the options name or imply; None where the model's files decide (onnx if they can, else the other)."""
-    if options.provider is not None:
-        return options.provider
-    if options.external_url:
-        return OPENAI
-    if options.model in OPENAI_DIMENSIONS and options.model_path is None:
-        if options.openai_api_key:
-            return OPENAI
-        raise ConfigurationError(
-            f"The embedding model {options.model} is OpenAI's: set OPENAI_API_KEY, or MCP_EXTERNAL_EMBEDDING_URL to an "
-            "endpoint that serves it."
-        )
-    return None
-
-
 def build_provider(options: EmbeddingOptions) -> EmbeddingProvider:
     """As `build_embedder`, without windows and queue."""
+    check_choice(options)
     match choose_provider(options):
         case "openai":
             return _endpoint(options)
@@ -68,9 +53,7 @@ def build_provider(options: EmbeddingOptions) -> EmbeddingProvider:
             except UnsupportedModelError as unsupported:
                 return _sentence_transformers(options, unless=unsupported)
         case unknown:
-            raise ConfigurationError(
-                f"MCP_EMBEDDING_PROVIDER={unknown} is unknown: use {ONNX}, {SENTENCE_TRANSFORMERS} or {OPENAI}."
-            )
+            raise AssertionError(unknown)  # check_choice has refused it
 
 
 def _onnx(options: EmbeddingOptions) -> EmbeddingProvider:
@@ -90,12 +73,7 @@ def _sentence_transformers(
     options: EmbeddingOptions, *, unless: UnsupportedModelError | None = None
 ) -> EmbeddingProvider:
     if importlib.util.find_spec("sentence_transformers") is None:
-        raise ConfigurationError(
-            str(unless)
-            if unless is not None
-            else "MCP_EMBEDDING_PROVIDER=sentence-transformers needs the extra 'torch': pip install 'mcp-memory[torch]' "
-            "(or, in a clone, uv sync --extra torch)."
-        )
+        raise ConfigurationError(str(unless) if unless is not None else missing_torch())
     from mcp_memory.embedding.sentence_transformers_provider import SentenceTransformersProvider  # noqa: PLC0415
 
     folder = locate_model(options.model, options.model_path, offline=options.offline)
@@ -112,10 +90,6 @@ def _endpoint(options: EmbeddingOptions) -> EmbeddingProvider:
             api_key=options.external_api_key,
             key_name="MCP_EXTERNAL_EMBEDDING_API_KEY",
             timeout=options.timeout,
-        )
-    if not options.openai_api_key:
-        raise ConfigurationError(
-            "MCP_EMBEDDING_PROVIDER=openai needs OPENAI_API_KEY, or MCP_EXTERNAL_EMBEDDING_URL for another endpoint."
         )
     return OpenAIProvider(
         url=options.openai_base_url,

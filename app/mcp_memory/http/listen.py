@@ -18,8 +18,7 @@ def listen(settings: Settings) -> socket.socket:
     Raises ConfigurationError where the address can't be had, or would be open to a network without a key.
     """
     host, port = settings.http_host, settings.http_port
-    family, address = _resolve(host, port)
-    _refuse_open_door(settings, address[0])
+    family, address = check_address(settings)
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -31,6 +30,17 @@ def listen(settings: Settings) -> socket.socket:
         sock.close()
         raise ConfigurationError(_why(error, host, port)) from error
     return sock
+
+
+def check_address(settings: Settings, *, keyed: bool = False) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    """Family and address of MCP_HTTP_HOST and MCP_HTTP_PORT, without binding it; `keyed` where a key will be made.
+
+    Raises ConfigurationError where it is none of this machine, or would be open to a network without a key.
+    """
+    family, address = _resolve(settings.http_host, settings.http_port)
+    if not keyed:
+        _refuse_open_door(settings, address[0])
+    return family, address
 
 
 def url_of(sock: socket.socket) -> str:

@@ -115,8 +115,12 @@ def _application(
     settings: Settings, server: Server, ownership: Ownership | None, on_failure: Callable[[int], None]
 ) -> ASGIApp:
     """Built in the process that serves: gunicorn's master imports none of this."""
-    from mcp_memory.http.app import create_app  # noqa: PLC0415
-    from mcp_memory.http.startup import PlainStartup  # noqa: PLC0415
+    from mcp_memory.http.startup import PlainStartup, failing  # noqa: PLC0415
+
+    try:
+        from mcp_memory.http.app import create_app  # noqa: PLC0415
+    except ImportError as error:
+        return PlainStartup(failing(error), on_failure=on_failure)
 
     state = _owner_state(settings, ownership, server) if ownership is not None else None
     app = create_app(settings, owner=state)

@@ -15,6 +15,7 @@ from mcp_memory.domain.errors import (
     StorageFormatError,
 )
 from mcp_memory.loggers import structlog
+from mcp_memory.native import unloadable
 
 EX_CONFIG = 78
 """sysexits.h: the settings don't fit; starting again won't help."""
@@ -31,6 +32,15 @@ def exit_code(error: MemoryServiceError) -> int:
 def words(error: MemoryServiceError) -> str:
     """As the user guide prints it: `StorageError: ...` for all kinds of it."""
     return f"StorageError: {error.message}" if isinstance(error, StorageError) else error.message
+
+
+def failing(error: ImportError) -> ASGIApp:
+    """An application whose start raises the error: for one that couldn't even be imported."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001
+        raise error
+
+    return app
 
 
 class PlainStartup:
@@ -58,6 +68,15 @@ class PlainStartup:
         except MemoryServiceError as error:
             log.critical(words(error))
             self._on_failure(exit_code(error))
+            await send({"type": "lifespan.startup.failed", "message": ""})
+        except ImportError as error:
+            problem = unloadable(error)
+            if problem is None:
+                if failed is not None:
+                    await send(failed)
+                raise
+            log.critical(problem.message)
+            self._on_failure(EX_CONFIG)
             await send({"type": "lifespan.startup.failed", "message": ""})
         except BaseException:
             if failed is not None:

@@ -27,8 +27,7 @@ def older_stores(settings: Settings) -> list[str]:
 def _sqlite(file: Path, target: Path) -> str:
     return (
         f"The store {target} is empty, and the sqlite_vec backend's memories are in {file}. To bring them in:\n"
-        f"  memory migrate sqlite --source '{file}' --target '{target}'\n"
-        f"  (or: python scripts/migration/migrate_sqlite_to_qdrant.py --source '{file}' --target '{target}')"
+        f"  memory migrate sqlite --source '{file}' --target '{target}'"
     )
 
 

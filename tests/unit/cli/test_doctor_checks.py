@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from mcp_memory.cli import checks
-from mcp_memory.cli.output import age, count, printable, size
+from mcp_memory.cli import checks, installation
+from mcp_memory.cli.findings import Verdict
+from mcp_memory.cli.output import age, count
 from mcp_memory.config import load_settings
+from mcp_memory.native import elf_problem
 from mcp_memory.owner.identity import identify
 from mcp_memory.owner.nearby import older_stores
 from mcp_memory.owner.ownership import Ownership
 from mcp_memory.owner.record import OwnerKind
+from mcp_memory.sizes import size
+from mcp_memory.terminal import printable
 
 MACHINE = {"x86_64": 62, "aarch64": 183}[platform.machine()]
 
@@ -37,12 +41,12 @@ def test_a_library_for_another_machine_is_found_by_its_header(
 ) -> None:
     path = tmp_path / "lib.so"
     path.write_bytes(content)
-    found = checks.elf_problem(path)
+    found = elf_problem(path)
     assert found is None if problem is None else problem in str(found)
 
 
 def test_the_libraries_of_this_installation_are_made_for_it() -> None:
-    assert checks.native_libraries().verdict is checks.Verdict.OK
+    assert installation.native_libraries().verdict is Verdict.OK
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def test_a_folder_that_others_can_open_is_a_warning_with_its_cure(home: Path) ->
     settings.qdrant_path.mkdir(mode=0o755)
     settings.qdrant_path.chmod(0o755)
     found = {finding.name: finding for finding in checks.folder(settings, identify(settings))}
-    assert found["Folder"].verdict is checks.Verdict.WARNING
+    assert found["Folder"].verdict is Verdict.WARNING
     assert found["Folder"].advice == f"chmod 0700 {settings.qdrant_path}"
     assert found["Format"].detail == "empty"
 
@@ -69,7 +73,7 @@ def test_a_foreign_folder_fails_and_is_left_as_it_was(home: Path) -> None:
     settings.qdrant_path.mkdir(mode=0o700)
     (settings.qdrant_path / "letters.txt").write_text("dear diary")
     found = {finding.name: finding for finding in checks.folder(settings, identify(settings))}
-    assert found["Format"].verdict is checks.Verdict.FAILED
+    assert found["Format"].verdict is Verdict.FAILED
     assert [entry.name for entry in settings.qdrant_path.iterdir()] == ["letters.txt"]
 
 
@@ -78,27 +82,26 @@ def test_too_little_space_fails(home: Path, monkeypatch: pytest.MonkeyPatch) -> 
     settings = load_settings()
     settings.qdrant_path.mkdir(mode=0o700)
     found = {finding.name: finding for finding in checks.folder(settings, identify(settings))}
-    assert found["Space"].verdict is checks.Verdict.FAILED
+    assert found["Space"].verdict is Verdict.FAILED
 
 
 def test_the_owner_is_named_and_none_is_none(home: Path) -> None:
     store = identify(load_settings())
     assert "none" in checks.owner(store).detail
     with Ownership.acquire(store, OwnerKind.SERVER) as ownership:
-        assert checks.owner(store).verdict is checks.Verdict.WARNING
+        assert checks.owner(store).verdict is Verdict.WARNING
         ownership.publish(tcp="http://127.0.0.1:1234")
         assert "http://127.0.0.1:1234" in checks.owner(store).detail
     assert "none" in checks.owner(store).detail
 
 
-def test_an_old_database_beside_an_empty_store_is_pointed_out_with_both_commands(home: Path) -> None:
+def test_an_old_database_beside_an_empty_store_is_pointed_out_with_the_command(home: Path) -> None:
     settings = load_settings()
     assert older_stores(settings) == []
     database = settings.base_dir / "sqlite_vec.db"
     database.touch()
     (notice,) = older_stores(settings)
     assert f"memory migrate sqlite --source '{database}' --target '{settings.qdrant_path}'" in notice
-    assert "python scripts/migration/migrate_sqlite_to_qdrant.py --source" in notice
 
 
 def test_a_store_of_qdrant_clients_local_mode_and_one_at_the_default_place_are_pointed_out(home: Path) -> None:

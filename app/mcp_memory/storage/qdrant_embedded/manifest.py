@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from mcp_memory.domain.errors import StorageFormatError
+from mcp_memory.native import upgrade_command
 from mcp_memory.storage.bm25 import SETTINGS as BM25_SETTINGS
 from mcp_memory.storage.succession import BACKUP_COLLECTION, NEW_COLLECTION
 from mcp_memory.system.records import NO_LINK, one_line, read_record
@@ -116,7 +117,7 @@ def parse(path: Path, fields: dict[str, Any]) -> Manifest:
     if version > FORMAT:
         raise StorageFormatError(
             f"The storage folder {path.parent} has format version {version}; this release knows {FORMAT} and older.\n"
-            "It was left as it is. Install the release that wrote it, or a newer one: uv sync --upgrade-package mcp-memory"
+            f"It was left as it is. Install the release that wrote it, or a newer one:  {upgrade_command()}"
         )
     while version < FORMAT:
         step = UPGRADES.get(version)

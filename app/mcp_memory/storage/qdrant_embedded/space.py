@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mcp_memory.domain.errors import StorageFullError
+from mcp_memory.sizes import size
 
 OPENING_BYTES = 72 * 1024 * 1024
 """Opening a shard may make two write-ahead segments of 32 MB; without that space it dies."""
@@ -66,7 +67,7 @@ def check_space(folder: Path, needed: int, purpose: str) -> None:
     free = free_bytes(folder)
     if free < needed:
         raise StorageFullError(
-            f"No space left on device: {folder} has {free // 1024 // 1024:,} MB free, {purpose} needs "
-            f"{-(-needed // 1024 // 1024):,} MB.\n"
+            f"No space left on device: {folder} has {size(free)} free, {purpose} needs "
+            f"{size(needed)}.\n"
             f"Free some space (df -h {folder}), or move the store to a larger disk and set MCP_QDRANT_STORAGE_PATH."
         )
