@@ -13,7 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from mcp_memory import __version__
 from mcp_memory.config import Settings
 from mcp_memory.container import Container, open_container
-from mcp_memory.http import docs, errors
+from mcp_memory.http import docs, errors, not_here
 from mcp_memory.http.answers import Json
 from mcp_memory.http.maintenance import keeping_to_leases
 from mcp_memory.http.mcp_endpoint import McpEndpoint
@@ -77,6 +77,7 @@ def create_app(
         app.include_router(owner_router)
         app.include_router(transfer.router)
     app.router.routes.extend(mcp.routes())
+    app.router.routes.extend(not_here.routes())
     return app
 
 

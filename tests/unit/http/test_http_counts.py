@@ -81,3 +81,9 @@ async def test_hashes_that_share_a_cursor_are_not_left_out(
         seen += page["hashes"]
         cursor = page["next_cursor"]
     assert len(set(seen)) == len(seen) == 40
+
+
+async def test_the_model_is_named_as_clients_of_the_original_read_it(client: httpx.AsyncClient) -> None:
+    named = (await client.get("/api/health/model")).json()
+    assert (named["embedding_model"], named["embedding_dimension"]) == (named["model"], named["dimensions"])
+    assert named["backend"] == (await client.get("/api/health")).json()["storage"]["backend"]

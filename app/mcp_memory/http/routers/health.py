@@ -81,6 +81,9 @@ async def model_health(container: ContainerDep) -> Json:
     return Json(
         {
             "status": "healthy",
+            "embedding_model": identity.name,
+            "embedding_dimension": identity.dimensions,
+            "backend": (await container.memories.health()).backend,
             "model": identity.name,
             "dimensions": identity.dimensions,
             "fingerprint": identity.fingerprint,

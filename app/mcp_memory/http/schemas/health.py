@@ -36,7 +36,12 @@ class DetailedHealthOut(BaseModel):
 
 
 class ModelHealthOut(BaseModel):
+    """`embedding_model`, `embedding_dimension` and `backend` are what the original service calls them."""
+
     status: Literal["healthy"]
+    embedding_model: str
+    embedding_dimension: int
+    backend: str
     model: str
     dimensions: int
     fingerprint: str
