@@ -6,9 +6,11 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
+from qdrant_client import QdrantClient, models
 
 from embedders import HashEmbedder
 from mcp_memory.domain.errors import EmbeddingError, ModelChangedError, StorageError, StorageUnavailableError
@@ -29,7 +31,19 @@ from mcp_memory.storage.qdrant_server.dropping import drop_collection
 from mcp_memory.storage.qdrant_server.options import ServerOptions
 from mcp_memory.storage.sqlite_vec.backend import SqliteVecStorage
 from mcp_memory.storage.sqlite_vec.options import SqliteVecOptions
-from migration_world import DIMENSIONS, EMBEDDER, MODEL, Recorder, content, migrate, rows, source, sqlite_target, target
+from migration_world import (
+    DIMENSIONS,
+    EMBEDDER,
+    MODEL,
+    Recorder,
+    content,
+    migrate,
+    rows,
+    source,
+    sqlite_target,
+    target,
+    vector_of,
+)
 from original_databases import Edge, Generation, OriginalRow, build, open_original, original_hash, unit_vector
 from qdrant_backends import alias, server_url
 
@@ -107,7 +121,8 @@ async def test_nothing_is_dropped_silently(tmp_path: Path) -> None:
     report = await migrate(path, sqlite_target(tmp_path / "t.db"), tmp_path / "c.json", embedder=embedder)
     report.write(tmp_path / "report.json")
 
-    assert report.succeeded
+    assert report.completed
+    assert report.shortfall == f"INCOMPLETE: 1 of 33 memories of {path} could not be taken."
     assert (report.migrated, report.reembedded, report.unreadable_count) == (32, 1, 1)
     assert report.not_migrated == {"deleted": 1, "superseded": 1, "without a text": 1, "beliefs": 1}
     assert "Waits for its embedding" in embedder.embedded
@@ -244,7 +259,7 @@ async def test_what_fails_is_named_and_retried_by_resume(tmp_path: Path) -> None
     assert not report.succeeded
     assert (report.migrated, report.failed_count) == (45, 15)
     assert progress.problems[0] == f"{bad[0]}: store failed: payload refused"
-    assert "Migration complete! 45/60 (75%)" in progress.said
+    assert "Migration incomplete: 45/60 (75%)" in progress.said
     assert Checkpoint.load(checkpoint).failed_hashes == bad
 
     again = await migrate(path, sqlite_target(tmp_path / "t.db"), checkpoint, resume=True)
@@ -444,6 +459,33 @@ async def test_a_text_that_cannot_be_embedded_fails_alone_and_a_dead_model_ends_
     with pytest.raises(EmbeddingError, match="the endpoint says no"):
         await migrate(path, sqlite_target(tmp_path / "b.db"), tmp_path / "b.json", embedder=Failing(True))
     assert Checkpoint.load(tmp_path / "b.json").failed_hashes == []
+
+
+async def test_vectors_that_nobody_promised_are_kept_if_they_prove_equal_and_made_anew_if_not(tmp_path: Path) -> None:
+    name, texts = "fast-all-minilm-l6-v2", [f"A document about topic {number}" for number in range(20)]
+    for folder, right in (("equal", True), ("other", False)):
+        client = QdrantClient(path=str(tmp_path / folder))
+        size = models.VectorParams(size=DIMENSIONS, distance=models.Distance.COSINE)
+        client.create_collection("notes", vectors_config={name: size})
+        vectors = [vector_of(text if right else text[::-1] + " zzz") for text in texts]
+        client.upsert(
+            "notes",
+            [
+                models.PointStruct(id=uuid4().hex, vector={name: vector.tolist()}, payload={"document": text})
+                for text, vector in zip(texts, vectors, strict=True)
+            ],
+        )
+        client.close()
+        progress = Recorder()
+        report = await migrate(
+            tmp_path / folder, sqlite_target(tmp_path / f"{folder}.db"), tmp_path / f"{folder}.json", progress=progress
+        )
+        assert report.succeeded
+        assert (report.migrated, report.reembedded) == (20, 0 if right else 20)
+        assert any("every text is embedded anew" in line for line in progress.said) is not right
+        assert any("mcp-server-qdrant" in line for line in progress.said)
+        held = await content(sqlite_target(tmp_path / f"{folder}.db"))
+        assert {memory.content for memory, _ in held.values()} == set(texts)
 
 
 async def test_an_empty_database_is_a_finished_migration(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from mcp_memory.embedding_settings import embedding_options
 from mcp_memory.migration.estimate import estimate
 from mcp_memory.migration.migration import Migration
 from mcp_memory.migration.origin import FileOrigin, title
-from mcp_memory.migration.plan import MigrationOptions, Validation, check_model, check_places
+from mcp_memory.migration.plan import MigrationOptions, Validation, check_places, keeps_vectors
 from mcp_memory.migration.progress import about
 from mcp_memory.migration.report import MigrationReport
 from mcp_memory.migration.sources.base import Source, SourceError
@@ -93,6 +93,7 @@ async def _run(wishes: SqliteWishes, place: Place, source: Source, checkpoint: P
 
 async def _dry_run(wishes: SqliteWishes, place: Place, origin: FileOrigin, target: Target, embedder: Embedder) -> None:
     report = await origin.inspect()
+    reembed = wishes.reembed or not await keeps_vectors(origin, report, target, embedder)
     print(f"Found {report.live:,} memories in {title(report)}")
     with tempfile.TemporaryDirectory(prefix="mcp-memory-dry-run-") as folder:
         scratch = place.settings.model_copy(
@@ -109,7 +110,7 @@ async def _dry_run(wishes: SqliteWishes, place: Place, origin: FileOrigin, targe
             build_storage(scratch, embedder.identity),
             embedder,
             batch_size=wishes.batch_size,
-            reembed=wishes.reembed,
+            reembed=reembed,
             validated=wishes.validation is Validation.DURING,
         )
     print(f"Estimated migration time: ~{about(expected.seconds)} (batch_size={wishes.batch_size})")
@@ -120,8 +121,6 @@ async def _dry_run(wishes: SqliteWishes, place: Place, origin: FileOrigin, targe
     for number, what in ((report.tombstones, "deleted"), (report.superseded, "superseded by a newer version")):
         if number:
             print(f"Left in the source: {number:,} {what}")
-    if not wishes.reembed:
-        await check_model(origin, report, target, embedder)
 
 
 def conclude(report: MigrationReport, path: Path) -> None:
@@ -131,6 +130,8 @@ def conclude(report: MigrationReport, path: Path) -> None:
         print(line)
     report.write(path)
     print(f"Report: {path}")
+    if report.shortfall is not None:
+        print(report.shortfall)
 
 
 def _again(wishes: SqliteWishes, source: Source, checkpoint: Path) -> list[str]:

@@ -56,6 +56,7 @@ def convert(raw: RawMemory, *, fallback_time: float) -> tuple[Memory, tuple[Note
     store = _label(_store(raw.store), "store", kept, notes)
     created_at, updated_at = resolve_times(raw.times, fallback_time, kept, notes)
     metadata = _metadata(raw.metadata, kept, notes)
+    tags = _with_agent(tags, metadata.get("agent_id"))
     hash_ = _hash(raw.content_hash, content, kept, notes)
     if raw.homeless:
         kept.update({name: storable(value) for name, value in raw.homeless.items()})
@@ -165,6 +166,17 @@ def _tags(value: object) -> _Label[tuple[str, ...]]:
     if tuple(written) == tags:
         return tags, None, None
     return tags, Note.TAGS_NORMALISED, storable(value)
+
+
+def _with_agent(tags: tuple[str, ...], agent_id: object) -> tuple[str, ...]:
+    """Who stored a memory is found by the tag `agent:<id>` here, and by `metadata.agent_id` in the original."""
+    if not isinstance(agent_id, str) or not agent_id.strip():
+        return tags
+    try:
+        added = parse_tags([f"agent:{agent_id.strip()}"], imported=True)
+    except InvalidInputError:
+        return tags  # an id that no tag can hold stays in the metadata
+    return tuple(dict.fromkeys((*tags, *added)))
 
 
 def _usable_tags(raw: str | Sequence[object]) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from mcp_memory.migration.checkpoint import Checkpoint, SourceMark
 from mcp_memory.migration.copying import Copying
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.migration.origin import Origin, StorageOrigin, title
-from mcp_memory.migration.plan import MigrationOptions, Validation, check_model, check_places
+from mcp_memory.migration.plan import MigrationOptions, Validation, check_places, keeps_vectors
 from mcp_memory.migration.progress import Progress, Step, whole_percent
 from mcp_memory.migration.report import MigrationReport
 from mcp_memory.migration.run import Run
@@ -50,8 +50,9 @@ class Migration:
         check_places(self._origin.address, self._target.address)
         report = await self._origin.inspect()
         checkpoint = self._begin(report)
-        if not checkpoint.reembed:
-            await check_model(self._origin, report, self._target, self._embedder)
+        if not checkpoint.reembed and not await keeps_vectors(self._origin, report, self._target, self._embedder):
+            checkpoint.reembed = True
+            self._progress.line(f"The vectors are not of {self._target.model.name}: every text is embedded anew")
         try:
             await self._target.storage.initialize()
             await self._check_target(checkpoint)
@@ -115,8 +116,9 @@ class Migration:
             raise
         checkpoint.completed = True
         run.save()
+        done = checkpoint.migrated_count == checkpoint.total_memories
         self._progress.line(
-            f"Migration complete! {checkpoint.migrated_count}/{checkpoint.total_memories} "
+            f"Migration {'complete!' if done else 'incomplete:'} {checkpoint.migrated_count}/{checkpoint.total_memories} "
             f"({whole_percent(checkpoint.migrated_count, checkpoint.total_memories)})"
         )
         await self._conclude(run, copying)

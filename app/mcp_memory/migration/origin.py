@@ -27,6 +27,8 @@ SOURCE_NAMES = {
 
 def title(report: SourceReport) -> str:
     """In a line for people: "SQLite", "Qdrant"."""
+    if report.any_vectors:
+        return "mcp-server-qdrant"
     return SOURCE_NAMES.get(report.kind, report.schema)
 
 

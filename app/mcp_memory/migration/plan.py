@@ -87,6 +87,20 @@ async def check_model(origin: Origin, report: SourceReport, target: Target, embe
         )
 
 
+async def keeps_vectors(origin: Origin, report: SourceReport, target: Target, embedder: Embedder) -> bool:
+    """Whether the source's vectors are the target's model's; False where nobody promised it and they aren't.
+
+    Raises MigrationRefusedError as check_model.
+    """
+    try:
+        await check_model(origin, report, target, embedder)
+    except MigrationRefusedError:
+        if report.any_vectors:
+            return False
+        raise
+    return True
+
+
 def _other_model(report: SourceReport, theirs: str, what: str, target: Target) -> MigrationRefusedError:
     return MigrationRefusedError(
         f"The vectors of {report.path} are of {what}; the target takes those of {target.model.name} "

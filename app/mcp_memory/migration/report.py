@@ -43,7 +43,7 @@ class MigrationReport:
 
     @property
     def succeeded(self) -> bool:
-        return self.completed and not self.failed_count and not self.validation_errors
+        return self.completed and not (self.failed_count or self.validation_errors or self.unreadable_count)
 
     @property
     def not_migrated(self) -> dict[str, int]:
@@ -72,6 +72,16 @@ class MigrationReport:
             )
         said += [f"{number} memories: {note}" for note, number in self.notes.most_common()]
         return said
+
+    @property
+    def shortfall(self) -> str | None:
+        """The last line where something is missing."""
+        missing = self.unreadable_count + self.failed_count
+        if self.succeeded:
+            return None
+        if missing:
+            return f"INCOMPLETE: {missing:,} of {self.total:,} memories of {self.source.path} could not be taken."
+        return f"NOT VERIFIED: {self.validation_errors:,} differences between {self.source.path} and {self.target}."
 
     def write(self, path: Path) -> None:
         """Raises OSError."""

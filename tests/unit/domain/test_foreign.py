@@ -169,3 +169,20 @@ def test_no_time_is_nothing_to_keep(value: object) -> None:
 def test_a_row_without_a_text_is_no_memory() -> None:
     with pytest.raises(UnreadableError, match="its content is empty"):
         convert(RawMemory("  "), fallback_time=1.0)
+
+
+@pytest.mark.parametrize(
+    ("agent_id", "tags"),
+    [("Codex-1", ("a", "agent:codex-1")), (" ", ("a",)), (7, ("a",)), ("two, names", ("a",)), (None, ("a",))],
+)
+def test_who_stored_a_memory_is_a_tag_as_for_new_ones(agent_id: object, tags: tuple[str, ...]) -> None:
+    memory, _ = convert(RawMemory("text", tags="a", metadata={"agent_id": agent_id}), fallback_time=1.0)
+    assert memory.tags == tags
+    assert memory.metadata == {"agent_id": agent_id}
+
+
+@pytest.mark.parametrize("written", ["['boiler', 'House']", "[\"boiler\", 'House']", b"['boiler','house',]"])
+def test_tags_in_pythons_list_form_are_tags(written: object) -> None:
+    memory, notes = convert(RawMemory("text", tags=written), fallback_time=1.0)
+    assert memory.tags == ("boiler", "house")
+    assert Note.TAGS_UNUSABLE not in notes

@@ -260,3 +260,30 @@ def test_a_stream_is_read_in_pieces_no_larger_than_a_value_asks_for(monkeypatch:
 def test_what_is_no_json_object_is_told_by_what_was_expected(text: str, message: str) -> None:
     with pytest.raises(JsonFormatError, match=message):
         list(JsonStream(io.StringIO(text), "memories"))
+
+
+def backup(number: int, **metadata: Any) -> dict[str, Any]:
+    """As scripts/backup/backup_memories.py of the Chroma years wrote one."""
+    flat = {"content_hash": f"{number:064x}", "type": "note", "timestamp": 1_700_000_000 + number, **metadata}
+    return {"id": f"chroma-{number}", "document": f"An older memory, {number}", "metadata": flat, "embedding": None}
+
+
+def test_an_older_backup_of_documents_is_read_with_tags_type_time_and_hash(tmp_path: Path) -> None:
+    items = [
+        backup(1, tags="['Boiler', 'house']", timestamp_float=1_700_000_001.5, room="cellar"),
+        backup(2, tags='["a", "b"]', created_at=5.5, updated_at=6.5),
+        {"id": "chroma-3", "document": "No metadata", "metadata": None},
+        {"id": "chroma-4", "document": None, "metadata": {}},
+    ]
+    path = tmp_path / "memory_backup.json"
+    path.write_text(json.dumps({"timestamp": "2025-01-01", "total_memories": 4, "memories": items}))
+    with JsonExportSource(path) as source:
+        assert "older JSON backup" in source.inspect().schema
+        (batch,) = source.read(batch_size=7)
+    first, second, third = (item.memory for item in batch.memories)
+    assert (first.content, first.content_hash) == ("An older memory, 1", f"{1:064x}")
+    assert (first.tags, first.memory_type, first.created_at) == (("boiler", "house"), "note", 1_700_000_001.5)
+    assert first.metadata["room"] == "cellar"
+    assert (second.tags, second.created_at, second.updated_at) == (("a", "b"), 5.5, 6.5)
+    assert third.content_hash == "chroma-3"
+    assert [row.reason for row in batch.unreadable] == ["its content is empty"]

@@ -9,6 +9,7 @@ import pickle
 import sqlite3
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -382,3 +383,34 @@ def test_a_meta_file_with_an_alias_of_another_kind_is_refused_in_words(tmp_path:
     (tmp_path / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
     with pytest.raises(SourceError, match="isn't what qdrant-client writes"):
         read_all(tmp_path)
+
+
+def test_a_folder_of_mcp_server_qdrant_is_read_and_points_without_a_text_are_told(tmp_path: Path) -> None:
+    name = "fast-all-minilm-l6-v2"
+    client = QdrantClient(path=str(tmp_path / "qdrant"))
+    try:
+        size = models.VectorParams(size=16, distance=models.Distance.COSINE)
+        client.create_collection("notes", vectors_config={name: size})
+        payloads: list[dict[str, Any]] = [
+            {"document": "The boiler is in the cellar", "metadata": {"tags": ["House"], "deep": {"a": [1, None]}}},
+            {"document": "No metadata", "metadata": None},
+            {"text": "of something else"},
+        ]
+        points = [
+            models.PointStruct(id=uuid4().hex, vector={name: [1.0] + [0.0] * 15}, payload=one) for one in payloads
+        ]
+        client.upsert("notes", points)
+    finally:
+        client.close()
+    with QdrantLocalSource(tmp_path / "qdrant") as source:
+        report = source.inspect()
+        (batch,) = source.read()
+    assert (report.total, report.dimensions, report.any_vectors) == (3, 16, True)
+    assert "mcp-server-qdrant" in report.schema
+    boiler = next(item for item in batch.memories if "boiler" in item.memory.content)
+    assert boiler.memory.content_hash == original_hash("The boiler is in the cellar")
+    assert boiler.memory.tags == ("house",)
+    assert boiler.memory.metadata["deep"] == {"a": [1, None]}
+    assert boiler.vector is not None
+    assert len(batch.memories) == 2
+    assert [row.reason for row in batch.unreadable] == ["it holds neither `content` nor `document`"]

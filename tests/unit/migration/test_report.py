@@ -76,6 +76,7 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
         "fingerprint": {"size": 1, "mtime_ns": 2, "sha256": "ab"},
         "left_behind": {"rows of trust_scores": 7},
         "private_copy": False,
+        "any_vectors": False,
     }
     assert document == {
         "target": "/data/qdrant",
@@ -124,13 +125,27 @@ def test_people_are_told_what_the_guide_s_lines_do_not_say() -> None:
 
 
 @pytest.mark.parametrize(
-    ("completed", "failed", "errors", "succeeded"),
-    [(True, 0, 0, True), (False, 0, 0, False), (True, 1, 0, False), (True, 0, 1, False)],
+    ("completed", "failed", "errors", "unreadable", "succeeded"),
+    [
+        (True, 0, 0, 0, True),
+        (False, 0, 0, 0, False),
+        (True, 1, 0, 0, False),
+        (True, 0, 1, 0, False),
+        (True, 0, 0, 1, False),
+    ],
 )
 def test_it_succeeded_where_it_came_to_its_end_without_a_failure(
-    completed: bool, failed: int, errors: int, succeeded: bool
+    completed: bool, failed: int, errors: int, unreadable: int, succeeded: bool
 ) -> None:
     found = MigrationReport(
-        SOURCE, "t", "m", 10, completed=completed, failed_count=failed, validation_errors=errors
-    )  # fmt: skip
+        SOURCE,
+        "t",
+        "m",
+        10,
+        completed=completed,
+        failed_count=failed,
+        validation_errors=errors,
+        unreadable_count=unreadable,
+    )
     assert found.succeeded is succeeded
+    assert (found.shortfall is None) is succeeded

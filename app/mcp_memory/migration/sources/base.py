@@ -82,6 +82,8 @@ class SourceReport:
     """What no memory can carry and therefore stays in the source: rows by table."""
     private_copy: bool = False
     """Whether a live write-ahead log made a private copy necessary."""
+    any_vectors: bool = False
+    """Whether nobody promised of which model its vectors are: texts are embedded anew unless the vectors prove to be ours."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

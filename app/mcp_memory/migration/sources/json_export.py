@@ -26,6 +26,7 @@ from mcp_memory.migration.sources.base import (
     SourceReport,
     Unreadable,
 )
+from mcp_memory.migration.sources.documents import backed_up, is_document
 from mcp_memory.migration.sources.fingerprint import fingerprint
 from mcp_memory.migration.sources.json_stream import Element, JsonFormatError, JsonStream
 
@@ -63,11 +64,12 @@ class JsonExportSource:
         columns: dict[str, None] = {}
         stores: Counter[str] = Counter()
         sizes: Counter[int] = Counter()
-        total = 0
+        total = documents = 0
         for item in self._items():
             total += 1
             if isinstance(item, dict):
                 columns.update(dict.fromkeys(item))
+                documents += is_document(item)
                 stores[str(item.get("store") or DEFAULT_STORE)] += 1
                 if isinstance(item.get("embedding"), list):
                     sizes[len(item["embedding"])] += 1
@@ -75,7 +77,7 @@ class JsonExportSource:
         return SourceReport(
             kind=SourceKind.JSON_EXPORT,
             path=self._path,
-            schema="JSON export of the original service",
+            schema="older JSON backup of the original service" if documents else "JSON export of the original service",
             columns=tuple(columns),
             dimensions=dimensions,
             distance=None,
@@ -143,7 +145,9 @@ class JsonExportSource:
     def _convert(self, item: Any, cursor: int) -> SourceMemory:
         if not isinstance(item, dict):
             raise UnreadableError("it is no JSON object")
-        memory, notes = convert(_raw(item), fallback_time=self._opened.mtime_ns / 1e9)
+        memory, notes = convert(
+            backed_up(item) if is_document(item) else _raw(item), fallback_time=self._opened.mtime_ns / 1e9
+        )
         vector = as_vector(item.get("embedding"))
         if vector is None:
             notes = (*notes, Note.VECTOR_UNUSABLE if item.get("embedding") else Note.NO_VECTOR)

@@ -27,6 +27,7 @@ from mcp_memory.migration.sources.base import (
     SourceReport,
     Unreadable,
 )
+from mcp_memory.migration.sources.documents import found_text, is_document
 from mcp_memory.migration.sources.json_export import as_vector
 from mcp_memory.migration.sources.pickled_points import StoredPoint, read_key, read_point
 from mcp_memory.migration.sources.snapshot import Snapshot
@@ -79,22 +80,25 @@ class QdrantLocalSource(SnapshotSource[_Open]):
         stores: Counter[str] = Counter()
         columns: dict[str, None] = {}
         model: str | None = None
-        without = unusable = total = 0
+        without = unusable = total = documents = 0
         for _, point in self._points(opened, 0):
             if isinstance(point, str):
                 unusable += 1
                 total += 1
-            elif _is_memory(point):
+            elif not _is_marker(point):
                 total += 1
+                documents += is_document(point.payload)
+                unusable += not _has_a_text(point)
                 columns.update(dict.fromkeys(point.payload))
                 stores[str(point.payload.get("store") or DEFAULT_STORE)] += 1
-                without += _vector_of(point, opened.collection) is None
+                without += _has_a_text(point) and _vector_of(point, opened.collection) is None
             elif isinstance(point.payload.get("embedding_model"), str):
                 model = point.payload["embedding_model"]
         return SourceReport(
             kind=SourceKind.QDRANT_LOCAL,
             path=self._path,
-            schema=f"qdrant-client local collection {opened.collection.name!r}",
+            schema=f"qdrant-client local collection {opened.collection.name!r}"
+            + (" of mcp-server-qdrant" if documents else ""),
             columns=tuple(columns),
             dimensions=opened.collection.dimensions,
             distance=opened.collection.distance,
@@ -107,6 +111,7 @@ class QdrantLocalSource(SnapshotSource[_Open]):
             stores=dict(stores.most_common()),
             fingerprint=opened.snapshot.fingerprint,
             private_copy=opened.snapshot.private_copy,
+            any_vectors=documents > 0,
         )
 
     def _read(self, opened: _Open, after: int, batch_size: int, select: Selection) -> Iterator[SourceBatch]:
@@ -117,7 +122,7 @@ class QdrantLocalSource(SnapshotSource[_Open]):
         for rowid, point in self._points(opened, after):
             if isinstance(point, str):
                 unreadable.append(Unreadable("", rowid, point))
-            elif _is_memory(point):
+            elif not _is_marker(point):
                 try:
                     memories.append(_convert(point, rowid, opened))
                     size += len(memories[-1].memory.content)
@@ -161,15 +166,23 @@ def _latest_rows(connection: sqlite3.Connection) -> tuple[int, ...]:
     return tuple(sorted([*latest.values(), *unreadable]))
 
 
-def _is_memory(point: StoredPoint) -> bool:
+def _has_a_text(point: StoredPoint) -> bool:
+    return "content" in point.payload or is_document(point.payload)
+
+
+def _is_marker(point: StoredPoint) -> bool:
     """The guide's own service kept its model's name in a point without content."""
-    return "content" in point.payload
+    return "embedding_model" in point.payload and not _has_a_text(point)
 
 
 def _convert(point: StoredPoint, rowid: int, opened: _Open) -> SourceMemory:
     payload = point.payload
+    if not _has_a_text(point):
+        raise UnreadableError("it holds neither `content` nor `document`")
     memory, notes = convert(
-        RawMemory(
+        found_text(payload)
+        if is_document(payload)
+        else RawMemory(
             content=payload.get("content"),
             content_hash=payload.get("content_hash"),
             tags=payload.get("tags"),
