@@ -120,8 +120,8 @@ async def _similar(embedded: Sequence[EmbeddedMemory], context: Context) -> dict
         else:
             results[item.memory.content_hash] = StoreResult(
                 StoreStatus.SIMILAR,
-                f"Duplicate content detected (semantically similar to {near.content_hash}). "
-                "Nothing was stored; update that memory, or store this one with the semantic check off.",
+                f"Duplicate content detected (semantically similar to {near.content_hash}); "
+                "nothing was stored: update that memory, or store this one with the semantic check off.",
                 near,
             )
     return results
@@ -160,7 +160,8 @@ def _stored(memory: Memory) -> StoreResult:
 
 
 def _duplicate(new: Memory, there: Memory) -> StoreResult:
-    message = f"Duplicate content detected (exact match): stored as {there.content_hash}"
+    # Clients of the original match the text up to the parenthesis, then its end or a semicolon.
+    message = f"Duplicate content detected (exact match); stored as {there.content_hash}"
     if there.store != new.store:
         message += f" in the store {there.store!r}"
     message += "."

@@ -57,7 +57,7 @@ async def test_a_duplicate_in_another_store_names_that_store(world: World) -> No
 async def test_a_plain_repetition_does_not_claim_a_difference(world: World) -> None:
     await world.keep("same", tags=["a"])
     result = await world.memories.store(NewMemory("same", tags=["a"]))
-    assert result.message == f"Duplicate content detected (exact match): stored as {content_hash('same')}."
+    assert result.message == f"Duplicate content detected (exact match); stored as {content_hash('same')}."
 
 
 @pytest.mark.parametrize(
