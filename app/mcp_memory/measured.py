@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, ScoredMemory
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter, Page, SearchQuery
-from mcp_memory.embedding.base import Embedder
+from mcp_memory.embedding.base import Embedder, Reader
 from mcp_memory.metrics import EMBEDDING_SECONDS, storage_operation
 from mcp_memory.storage.base import (
     BackupReport,
@@ -150,6 +150,9 @@ class MeasuredEmbedder:
     async def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         with EMBEDDING_SECONDS.labels("document").time():
             return await self.inner.embed_documents(texts)
+
+    def reads(self, text: str) -> bool:
+        return not isinstance(self.inner, Reader) or self.inner.reads(text)
 
     async def close(self) -> None:
         await self.inner.close()

@@ -9,10 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from mcp_memory.cli import exits
 from mcp_memory.cli.options import AsJson, Tags, split
 from mcp_memory.cli.output import print_json
 from mcp_memory.cli.service import service
 from mcp_memory.domain.errors import InvalidInputError
+
+SIMILAR = "similar"
+"""Status of an answer: the text wasn't stored, since another means nearly the same."""
 
 
 def store(
@@ -23,15 +27,23 @@ def store(
     metadata: Annotated[
         str | None, typer.Option(help='Further fields, as a JSON object: \'{"source": "wiki"}\'.')
     ] = None,
+    conversation: Annotated[
+        str | None,
+        typer.Option(help="Conversation that it belongs to: it is stored however similar another memory is."),
+    ] = None,
     into: Annotated[str, typer.Option("--store", help="Named store.")] = "default",
     as_json: AsJson = False,
 ) -> None:
-    """Store a memory. It is on disk when this returns; a text that is there already is left as it is."""
+    """Store a memory. It is on disk when this returns; a text that is there already is left as it is.
+
+    One that wasn't stored, because another means nearly the same, ends with exit code 1.
+    """
     memory = {
         "content": _read(text),
         "tags": split(tag),
         "memory_type": memory_type,
         "metadata": _object(metadata),
+        "conversation_id": conversation,
         "store": into,
     }
     answer = asyncio.run(_store(memory))
@@ -39,8 +51,12 @@ def store(
         print_json(answer)
     elif answer["success"]:
         print(f"Stored  {answer['content_hash']}")
+    elif answer["status"] == SIMILAR:
+        print(answer["message"], file=sys.stderr)
     else:
         print(answer["message"])
+    if answer["status"] == SIMILAR:
+        raise typer.Exit(exits.FAILURE)
 
 
 async def _store(memory: dict[str, Any]) -> Any:

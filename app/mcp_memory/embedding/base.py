@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mcp_memory.domain.model import ModelIdentity
 
@@ -58,3 +58,11 @@ class Embedder(Protocol):
         """
 
     async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """A provider or an embedder that can tell which texts its model knows no words of. An endpoint can't."""
+
+    def reads(self, text: str) -> bool:
+        """False where the vector of the text means nothing."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from mcp_memory.domain.errors import EmbeddingError
 from mcp_memory.domain.model import ModelIdentity
-from mcp_memory.embedding.base import EmbeddingProvider, TextKind
+from mcp_memory.embedding.base import EmbeddingProvider, Reader, TextKind
 from mcp_memory.embedding.batch_queue import Batch, BatchQueue, Observe, Urgency
 
 if TYPE_CHECKING:
@@ -77,6 +77,10 @@ class WindowedEmbedder:
     async def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32[n, d], L2-normalised, in order. Raises EmbeddingError, or StorageBusyError when the queue is full."""
         return await self._embed(texts, TextKind.DOCUMENT)
+
+    def reads(self, text: str) -> bool:
+        """Whether the model knows words of the text; an endpoint, which can't tell, is taken to."""
+        return not isinstance(self._provider, Reader) or self._provider.reads(text)
 
     async def close(self) -> None:
         """Finish what was accepted, then end the threads and the provider. Safe to call twice."""

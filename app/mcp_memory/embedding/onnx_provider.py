@@ -17,6 +17,7 @@ from mcp_memory.embedding.cores import usable_cores
 from mcp_memory.embedding.encoder import TOKENIZER_NAME
 from mcp_memory.embedding.graph import GRAPH_FILE, WEIGHTS_FILE
 from mcp_memory.embedding.graph_folder import DamagedGraphError, Manifest, check_files
+from mcp_memory.embedding.reading import is_readable
 from mcp_memory.embedding.windows import WindowSplitter, plain_tokenizer
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class OnnxProvider:
 
     def windows(self, text: str) -> list[str]:
         return self._splitter.split(text)
+
+    def reads(self, text: str) -> bool:
+        return is_readable(self._tokenizer, text)
 
     def embed(self, texts: Sequence[str], kind: TextKind) -> NDArray[np.float32]:
         if not texts:

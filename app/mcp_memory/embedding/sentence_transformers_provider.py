@@ -16,6 +16,7 @@ from mcp_memory.embedding.base import TextKind
 from mcp_memory.embedding.encoder import DEFAULT_WINDOW, WEIGHTS_NAME, read_pooling, read_prompts
 from mcp_memory.embedding.graph_folder import hash_weights
 from mcp_memory.embedding.models import weights_fingerprint
+from mcp_memory.embedding.reading import is_readable
 from mcp_memory.embedding.windows import WindowSplitter, plain_tokenizer
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ class SentenceTransformersProvider:
 
     def windows(self, text: str) -> list[str]:
         return self._splitter.split(text)
+
+    def reads(self, text: str) -> bool:
+        return is_readable(self._splitter.tokenizer, text)
 
     def embed(self, texts: Sequence[str], kind: TextKind) -> NDArray[np.float32]:
         if not texts:

@@ -29,7 +29,7 @@ class WindowSplitter:
     """
 
     def __init__(self, tokenizer: Tokenizer, window: int, prompt: str = "") -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         reserved = tokenizer.num_special_tokens_to_add(is_pair=False)
         if prompt:
             reserved += len(tokenizer.encode(prompt, add_special_tokens=False).ids)
@@ -40,7 +40,7 @@ class WindowSplitter:
         """[text] where it fits; else its parts in order, white space between them left out."""
         if len(text.encode()) <= self.limit:  # a token stands for at least one byte
             return [text]
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
         if len(encoding.ids) <= self.limit:
             return [text]
         return [part for start, end in self._spans(encoding) for part in self._checked(text[start:end])]
@@ -80,7 +80,7 @@ class WindowSplitter:
 
     def _checked(self, part: str) -> list[str]:
         """The part, halved until it fits: cut inside a word, or out of its context, it may have more tokens than before."""
-        if len(part) < 2 or len(self._tokenizer.encode(part, add_special_tokens=False).ids) <= self.limit:
+        if len(part) < 2 or len(self.tokenizer.encode(part, add_special_tokens=False).ids) <= self.limit:
             return [part]
         middle = len(part) // 2
         return self._checked(part[:middle]) + self._checked(part[middle:])

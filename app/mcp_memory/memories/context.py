@@ -12,7 +12,7 @@ import numpy as np
 from mcp_memory.domain.errors import DimensionMismatchError, EmbeddingError, InvalidInputError, MemoryNotFoundError
 from mcp_memory.domain.hashes import nothing_named, spellings
 from mcp_memory.domain.memory import Memory
-from mcp_memory.embedding.base import Embedder
+from mcp_memory.embedding.base import Embedder, Reader
 from mcp_memory.storage.base import BaseStorage
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class Context:
     async def embed_query(self, text: str) -> NDArray[np.float32]:
         """float32[d], checked."""
         return self._checked(await self.embedder.embed_query(text))
+
+    def reads(self, text: str) -> bool:
+        """Whether the model knows words of this text, so that its vector means something."""
+        return not isinstance(self.embedder, Reader) or self.embedder.reads(text)
 
     def _checked(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         identity = self.embedder.identity

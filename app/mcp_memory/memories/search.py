@@ -8,6 +8,7 @@ from dataclasses import replace
 from mcp_memory.domain.checks import check_limit, check_query, check_store_choice, check_threshold
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.hashes import nothing_named, spellings
+from mcp_memory.domain.memory import ScoredMemory
 from mcp_memory.domain.query import MemoryFilter, SearchMode, SearchQuery
 from mcp_memory.memories.conditions import to_filter
 from mcp_memory.memories.context import Context
@@ -15,6 +16,7 @@ from mcp_memory.memories.requests import SearchAnswer, SearchRequest
 
 
 async def search(request: SearchRequest, context: Context) -> SearchAnswer:
+    """A query that the model knows no words of has no meaning to rank by: it finds by words, and by meaning nothing."""
     started = time.perf_counter()
     query = check_query(request.query)
     mode = parse_mode(request.mode)
@@ -27,16 +29,19 @@ async def search(request: SearchRequest, context: Context) -> SearchAnswer:
             "similarity_threshold needs a query and the mode hybrid or semantic: nothing else compares meanings.",
             field="similarity_threshold",
         )
-    hits = await context.storage.search(
-        SearchQuery(
-            mode=mode,
-            text=query,
-            vector=await context.embed_query(query) if query is not None and by_meaning else None,
-            where=where,
-            limit=limit,
-            min_similarity=threshold,
+    readable = query is not None and by_meaning and context.reads(query)
+    hits: list[ScoredMemory] = []
+    if readable or mode is not SearchMode.SEMANTIC or query is None:
+        hits = await context.storage.search(
+            SearchQuery(
+                mode=mode,
+                text=query,
+                vector=await context.embed_query(query) if query is not None and readable else None,
+                where=where,
+                limit=limit,
+                min_similarity=threshold,
+            )
         )
-    )
     total = len(hits)
     if query is None and total == limit:
         total = await context.storage.count(where)
@@ -61,8 +66,10 @@ async def similar(
     if stored is None or (choice is not None and stored.memory.store != choice):
         raise nothing_named(content_hash)
     hash_ = stored.memory.content_hash
-    hits = await context.storage.search(replace(query, vector=stored.vector, exclude=hash_))
-    return SearchAnswer(hits, "similar", hash_, _milliseconds_since(started), len(hits))
+    hits: list[ScoredMemory] = []
+    if context.reads(stored.memory.content):
+        found = await context.storage.search(replace(query, vector=stored.vector, exclude=hash_))
+        hits = [hit for hit in found if context.reads(hit.memory.content)]
 
 
 def parse_mode(text: str) -> SearchMode:

@@ -18,6 +18,9 @@ from mcp_memory.storage.base import UpsertMode, UpsertOutcome
 if TYPE_CHECKING:
     from mcp_memory.domain.memory import Vector
 
+CONVERSATION = "conversation_id"
+"""Key of the metadata. Turns of one conversation resemble each other and are all wanted: they are compared with nothing."""
+STORE_ANYHOW = "give it a conversation_id (REST, MCP), or --conversation NAME (memory store)"
 MAX_BATCH = 1_000
 SLICE = 128
 """Memories embedded and written at a time: bounds what a batch holds in memory, and lets others in between."""
@@ -114,6 +117,8 @@ async def _similar(embedded: Sequence[EmbeddedMemory], context: Context) -> dict
     results: dict[str, StoreResult] = {}
     accepted: list[EmbeddedMemory] = []
     for item in embedded:
+        if not _comparable(item.memory, context):
+            continue
         near = await _nearest_stored(item, threshold, context) or _nearest(item, accepted, threshold)
         if near is None:
             accepted.append(item)
@@ -121,7 +126,7 @@ async def _similar(embedded: Sequence[EmbeddedMemory], context: Context) -> dict
             results[item.memory.content_hash] = StoreResult(
                 StoreStatus.SIMILAR,
                 f"Duplicate content detected (semantically similar to {near.content_hash}); "
-                "nothing was stored: update that memory, or store this one with the semantic check off.",
+                f"nothing was stored: update that memory, or store this one all the same: {STORE_ANYHOW}.",
                 near,
             )
     return results
@@ -137,7 +142,12 @@ async def _nearest_stored(item: EmbeddedMemory, threshold: float, context: Conte
             min_similarity=similarity_score(threshold),
         )
     )
-    return hits[0].memory if hits else None
+    return hits[0].memory if hits and context.reads(hits[0].memory.content) else None
+
+
+def _comparable(memory: Memory, context: Context) -> bool:
+    """Whether a semantic duplicate of it can be told at all, and isn't wanted."""
+    return CONVERSATION not in memory.metadata and context.reads(memory.content)
 
 
 def _nearest(item: EmbeddedMemory, others: Sequence[EmbeddedMemory], threshold: float) -> Memory | None:

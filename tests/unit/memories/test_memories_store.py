@@ -197,3 +197,10 @@ class TestSemanticDuplicates:
         await world.memories.delete(content_hash(self.near))
         world.options = replace(world.options, semantic_dedup_threshold=0.99)
         assert (await world.memories.store(NewMemory(self.near))).stored
+
+    async def test_the_answer_names_the_way_in_that_stores_it_all_the_same(self, world: World) -> None:
+        await world.keep(self.base)
+        refused = await world.memories.store(NewMemory(self.near))
+        assert "conversation_id (REST, MCP), or --conversation" in refused.message
+        turn = NewMemory(self.near, metadata={"conversation_id": "c1"})
+        assert [result.status.value for result in await world.memories.store_many([turn])] == ["stored"]

@@ -12,11 +12,9 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
-import random
 import signal
 import socket
 import sys
-import uuid
 from collections.abc import Iterator
 
 import msgspec
@@ -25,11 +23,11 @@ from mcp_memory.domain.errors import StorageError
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.qdrant_embedded.address import Address, read_address
 from mcp_memory.storage.qdrant_embedded.collection import Collection
+from mcp_memory.storage.qdrant_embedded.effort import measure_at_once
 from mcp_memory.storage.qdrant_embedded.engine import prepare_process, serve_as_successor
 from mcp_memory.storage.qdrant_embedded.failures import to_error
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.launch import start_process
-from mcp_memory.storage.qdrant_embedded.manifest import Quantization
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions, decode_options
 from mcp_memory.storage.qdrant_embedded.plan import Plan
 from mcp_memory.storage.qdrant_embedded.protocol import (
@@ -63,8 +61,6 @@ FLUSH_EVERY = 64
 FEW = 64
 ROUNDS = 20
 """Replay rounds until few changes are left (each is shorter than the one before), or at most so many."""
-RECALL_WANTED = 0.96
-SAMPLES = 48
 PR_SET_PDEATHSIG = 1
 
 
@@ -165,8 +161,7 @@ def succeed(options: EmbeddedOptions, plan: Plan) -> int:
         graph=plan.graph,
         on_disk_payload=options.on_disk_payload,
     )
-    if plan.quantization.kind == "binary":
-        collection.quantization = oversampling_for(collection)
+    collection.quantization = measure_at_once(collection)
     wire = connect(options, plan)
     for _ in range(ROUNDS):
         if replay(wire, collection, final=False)[0] <= FEW:
@@ -195,31 +190,6 @@ def replay(wire: BlockingWire, collection: Collection, *, final: bool) -> tuple[
         collection.delete(sorted(set(part) - {record.id for record in records}))
     collection.flush()
     return len(ids), answer.settled
-
-
-def oversampling_for(collection: Collection) -> Quantization:
-    """The least oversampling that finds what an exact scan finds, over stored vectors used as queries.
-
-    No fixed factor is right at every size: 4 gave recall@10 .96 at 50,000 and .61 at a million.
-    """
-    draw = random.Random(0)  # noqa: S311  (the same sample each time)
-    samples: list[Record] = []
-    for _ in range(SAMPLES):
-        samples += collection.scroll(EVERYTHING, limit=1, after=str(uuid.UUID(int=draw.getrandbits(128))))
-    exact = [set(collection.near(sample.vector, EVERYTHING, limit=10, exact=True)) for sample in samples]
-    kind = Quantization("binary", 4.0)
-    for factor in (4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0):
-        collection.quantization = kind = Quantization("binary", factor)
-        pairs = zip(samples, exact, strict=True)
-        shares = [
-            len(true & collection.near(sample.vector, EVERYTHING, limit=10).keys()) / len(true)
-            for sample, true in pairs
-        ]
-        recall = sum(shares) / len(shares) if shares else 1.0
-        if recall >= RECALL_WANTED:
-            log.info("oversampling %g gives recall@10 %.3f", factor, recall)
-            break
-    return kind
 
 
 def die_with_parent(*, on: bool) -> None:

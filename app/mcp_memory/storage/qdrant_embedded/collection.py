@@ -19,6 +19,7 @@ import qdrant_edge as edge
 from mcp_memory.domain.memory import next_revision, point_id
 from mcp_memory.domain.query import EVERYTHING, FacetField, MemoryFilter
 from mcp_memory.storage.bm25 import SPARSE_NAME, Bm25
+from mcp_memory.storage.hybrid import oversampled
 from mcp_memory.storage.payload import metadata_of, set_metadata, to_microseconds
 from mcp_memory.storage.qdrant_embedded.filters import to_filter
 from mcp_memory.storage.qdrant_embedded.manifest import Graph, Quantization
@@ -29,6 +30,8 @@ KEYWORDS = ("tags", "memory_type", "store")
 FLOATS = ("created_at", "updated_at")
 FACET_LIMIT = 10_000_000
 LOAD_SECONDS = 5.0
+MEASURE_FROM = 1_000
+"""Memories from which recall is measured; fewer are all compared."""
 
 
 class Collection:
@@ -254,19 +257,25 @@ class Collection:
         without: str | None = None,
         among: set[str] | None = None,
         exact: bool = False,
+        effort: Quantization | None = None,
     ) -> dict[str, float]:
-        """Cosine by id of the nearest; exact for those in `among`."""
+        """Cosine by id of the nearest; exact for those in `among`. `effort` None: the collection's own."""
         dense = array("f")
         dense.frombytes(vector)
         query = edge.Query.Nearest(dense.tolist(), using=self._vector_name)
-        quick = edge.QuantizationSearchParams(rescore=True, oversampling=self.quantization.oversampling)
+        effort = effort or self.quantization
+        quick = edge.QuantizationSearchParams(rescore=True, oversampling=oversampled(limit, effort.oversampling))
         whole = edge.QuantizationSearchParams(ignore=True)
         params = (
             edge.SearchParams(exact=True, quantization=whole)
-            if exact or among is not None
-            else edge.SearchParams(hnsw_ef=128, quantization=quick)
+            if exact or effort.exact or among is not None or self._small(effort)
+            else edge.SearchParams(hnsw_ef=effort.ef, quantization=quick)
         )
         return self._scores(query, where, limit=limit, without=without, among=among, params=params)
+
+    def _small(self, effort: Quantization) -> bool:
+        """Too few memories to measure on: comparing all of them takes no longer than the first pass saves."""
+        return effort.measured < MEASURE_FROM and self.count(EVERYTHING) < MEASURE_FROM
 
     def words(
         self,

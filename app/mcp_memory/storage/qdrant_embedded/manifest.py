@@ -51,6 +51,12 @@ class Quantization(msgspec.Struct, frozen=True):
     kind: str
     """turbo4 or binary."""
     oversampling: float
+    ef: int = 128
+    """Breadth of a search in the graph."""
+    exact: bool = False
+    """Every original is compared: no other effort reached the recall that is wanted."""
+    measured: int = 0
+    """How many memories there were when oversampling, ef and exact were chosen; 0: they are what a kind begins with."""
 
 
 class Kept(msgspec.Struct, frozen=True):

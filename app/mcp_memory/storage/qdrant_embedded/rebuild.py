@@ -10,6 +10,7 @@ import logging
 import shutil
 import subprocess
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,8 +18,10 @@ import msgspec
 from mcp_memory.domain.errors import MemoryServiceError, StorageBusyError, StorageError, StorageFullError
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
+from mcp_memory.storage.qdrant_embedded.effort import describe, is_due, measure
 from mcp_memory.storage.qdrant_embedded.framing import Connection
 from mcp_memory.storage.qdrant_embedded.launch import describe_end, last_line, start_process
+from mcp_memory.storage.qdrant_embedded.manifest import Quantization
 from mcp_memory.storage.qdrant_embedded.options import encode_options
 from mcp_memory.storage.qdrant_embedded.plan import Plan, next_generation
 from mcp_memory.storage.qdrant_embedded.protocol import Done, Failure, HandOver, Ids, Response
@@ -47,6 +50,7 @@ class Rebuild:
     handed_over: bool = False
     """The manifest names the new generation: this engine must not write any more."""
     _waiting: list[tuple[Connection, int]] = field(default_factory=list)
+    _measuring: Generator[None, None, tuple[Quantization, float]] | None = None
     _next_look: float = 0.0
 
     def propose(self) -> Plan | None:
@@ -66,6 +70,9 @@ class Rebuild:
             if self.child.returncode is not None and not self.handed_over:
                 self._failed(describe_end(self.child.pid, self.child.returncode))
             return
+        if self._measuring is not None:
+            self._measure_on(self._measuring)
+            return
         if self.handed_over or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + LOOK_SECONDS
@@ -80,6 +87,8 @@ class Rebuild:
             except MemoryServiceError as error:
                 self._next_look = time.monotonic() + RETRY_SECONDS
                 log.warning("not building generation %d (%s): %s", plan.generation, plan.reason, error)
+        elif is_due(self.store.collection.quantization, self.store.collection.count(EVERYTHING)):
+            self._measuring = measure(self.store.collection)
 
     def request(self, connection: Connection, number: int) -> Response | None:
         """A client asks for it and waits; None: answered later."""
@@ -91,11 +100,49 @@ class Rebuild:
         if self.child is None:
             plan = self.propose()
             if plan is None:
-                count = self.store.collection.count(EVERYTHING)
-                return Done(changed=False, message=f"Nothing to do: {count:,} memories are indexed as they should be.")
-            self._start(plan)
+                self._measuring = self._measuring or measure(self.store.collection)
+            else:
+                self._measuring = None
+                self._start(plan)
         self._waiting.append((connection, number))
         return None
+
+    @property
+    def measuring(self) -> bool:
+        """A turn of the loop has something to do here."""
+        return self._measuring is not None
+
+    def _measure_on(self, job: Generator[None, None, tuple[Quantization, float]]) -> None:
+        """One query of the measurement; at its end the effort is the collection's, and whoever asked is told."""
+        try:
+            next(job)
+        except StopIteration as end:
+            self._measuring = None
+            effort, recall = end.value
+            before, self.store.collection.quantization = self.store.collection.quantization, effort
+            self.store.manifest = msgspec.structs.replace(self.store.manifest, quantization=effort)
+            try:
+                manifests.write(self.store.folder.path, self.store.manifest)
+            except OSError as error:
+                log.warning("the measured effort could not be written down, and is measured again: %s", error)
+            changed = (before.oversampling, before.ef, before.exact) != (
+                effort.oversampling,
+                effort.ef,
+                effort.exact,
+            )
+            count = self.store.collection.count(EVERYTHING)
+            found = f"recall@10 {recall:.3f} with {describe(effort)}"
+            message = (
+                f"Searches look harder or less hard than before: {found}."
+                if changed
+                else f"Nothing to do: {count:,} memories are indexed as they should be, {found}."
+            )
+            self._tell(Done(changed=changed, message=message))
+        except Exception as error:  # qdrant-edge raises bare Exception; whoever asked must hear
+            self._measuring = None
+            self._next_look = time.monotonic() + RETRY_SECONDS
+            log.exception("measuring recall failed")
+            self._tell(Failure(StorageError.code, f"Measuring recall failed: {error}"))
 
     def _start(self, plan: Plan) -> None:
         store = self.store

@@ -51,6 +51,8 @@ IDLE_SECONDS = 1.0
 """Without a client for this long, the engine ends: a killed service never leaves it behind."""
 FIRST_CLIENT_SECONDS = 20.0
 QUEUE_LIMIT = 4_096
+MEASURING_SECONDS = 0.01
+"""Between two queries of a measurement of recall: others come first, and have the other half of the time."""
 BUILDING_SECONDS = 0.5
 """Between two looks at a builder that may have died."""
 
@@ -126,6 +128,8 @@ class EngineServer:
             return LOOK_SECONDS if self._scheduler is not None and self._scheduler.syncing else 0.0
         if not self._clients:
             return max(0.0, self._alone_since + IDLE_SECONDS - time.monotonic())
+        if self._rebuild is not None and self._rebuild.measuring:
+            return MEASURING_SECONDS
         return BUILDING_SECONDS if self._rebuild is not None and self._rebuild.child is not None else LOOK_SECONDS
 
     def _say_goodbye(self) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_memory.domain.errors import ModelChangedError, StorageFormatError
-from mcp_memory.storage.qdrant_server import schema
+from mcp_memory.storage.qdrant_server import schema, tuning
 from mcp_memory.storage.qdrant_server.adoption import adopt
 from mcp_memory.storage.qdrant_server.catalog import Catalog
 from mcp_memory.storage.qdrant_server.connection import Connection
@@ -44,6 +44,9 @@ class OpenCollection:
     quantization: str | None
     oversampling: float
     m: int
+    ef: int = tuning.SEARCH_EF
+    exact: bool = False
+    """Every vector is compared: no other effort reached the recall that is wanted."""
 
 
 def state_name(alias: str) -> str:
@@ -206,6 +209,8 @@ def _described(name: str, info: CollectionInfo, options: ServerOptions) -> OpenC
         quantization=kind,
         oversampling=max(schema.OVERSAMPLING, float(metadata.get("oversampling") or 0.0)),
         m=info.config.hnsw_config.m,
+        ef=max(tuning.SEARCH_EF, int(metadata.get("ef") or 0)),
+        exact=bool(metadata.get("exact")),
     )
 
 

@@ -13,14 +13,13 @@ from mcp_memory.domain.errors import DimensionMismatchError, InvalidInputError
 from mcp_memory.domain.memory import ScoredMemory, normalise_for_matching, point_id, similarity_score
 from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
 from mcp_memory.storage.bm25 import SPARSE_NAME, Bm25
-from mcp_memory.storage.hybrid import Ranked, candidates, fuse, near_enough, order
+from mcp_memory.storage.hybrid import Ranked, candidates, fuse, near_enough, order, oversampled
 from mcp_memory.storage.payload import from_payload
 from mcp_memory.storage.qdrant_server.filters import to_filter
 from mcp_memory.storage.qdrant_server.lifecycle import OpenCollection
 from mcp_memory.storage.qdrant_server.listing import Walk, walk
 from mcp_memory.storage.qdrant_server.points import FOLDED, sparse
 from mcp_memory.storage.qdrant_server.reads import Reads
-from mcp_memory.storage.qdrant_server.tuning import SEARCH_EF
 
 if TYPE_CHECKING:
     from qdrant_client.models import Filter, QueryRequest, SearchParams
@@ -145,7 +144,7 @@ class Search:
 
     def _near(self, query: SearchQuery, limit: int, collection: OpenCollection) -> QueryRequest:
         where = to_filter(query.where, without=_excluded(query))
-        return self._dense(query, where, limit, _whole() if query.exact_scan else quick(collection))
+        return self._dense(query, where, limit, _whole() if query.exact_scan else quick(collection, limit))
 
     def _dense(self, query: SearchQuery, where: Filter | None, limit: int, params: SearchParams) -> QueryRequest:
         from qdrant_client.models import QueryRequest  # noqa: PLC0415
@@ -169,18 +168,20 @@ def _best(scores: dict[str, float], count: int) -> dict[str, float]:
     return dict(sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:count])
 
 
-def quick(collection: OpenCollection) -> SearchParams:
-    """By graph, and by quantized vectors where they are wanted, candidates rescored with the originals.
+def quick(collection: OpenCollection, limit: int) -> SearchParams:
+    """By graph, and by quantized vectors where they are wanted, candidates rescored with the originals; as hard as measured.
 
     Where they aren't any more, segments keep them until Qdrant has rebuilt them, and would use them as they are (recall .39).
     """
     from qdrant_client.models import QuantizationSearchParams, SearchParams  # noqa: PLC0415
 
+    if collection.exact:
+        return _whole()
     if collection.quantization is None:
         quantized = QuantizationSearchParams(ignore=True)
     else:
-        quantized = QuantizationSearchParams(rescore=True, oversampling=collection.oversampling)
-    return SearchParams(hnsw_ef=SEARCH_EF, quantization=quantized)
+        quantized = QuantizationSearchParams(rescore=True, oversampling=oversampled(limit, collection.oversampling))
+    return SearchParams(hnsw_ef=collection.ef, quantization=quantized)
 
 
 def _whole() -> SearchParams:

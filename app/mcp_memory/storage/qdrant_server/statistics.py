@@ -33,6 +33,8 @@ async def read_stats(reads: Reads, collection: OpenCollection) -> StorageStats:
         "hnsw_vectors": indexed,
         "quantization": collection.quantization,
         "oversampling": None if collection.quantization is None else collection.oversampling,
+        "ef": collection.ef,
+        "exact": collection.exact,
         "collection": collection.name,
         "status": str(info.status.value),
         "segments": info.segments_count,

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from mcp_memory.domain.errors import StorageError
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.qdrant_server import schema, tuning
+from mcp_memory.storage.qdrant_server.effort import describe, measured_effort
 from mcp_memory.storage.qdrant_server.lifecycle import OpenCollection
-from mcp_memory.storage.qdrant_server.oversampling import measured_oversampling
 from mcp_memory.storage.qdrant_server.reads import Reads
 from mcp_memory.storage.qdrant_server.statistics import is_waiting
 
@@ -28,10 +28,12 @@ log = logging.getLogger(__name__)
 CHECK_EVERY: Final = 1_000
 """Writes of this process between two looks at the collection's size."""
 MEASURED: Final = "oversampling_measured"
-"""In the collection's metadata: for which kind of quantization and how many memories oversampling was measured."""
+"""In the collection's metadata: for which kind of quantization and how many memories recall was measured."""
+KIND: Final = "kind"
+UNQUANTIZED: Final = "none"
 MEASURE_FROM: Final = 1_000
 GROWTH: Final = 1.5
-"""Oversampling is measured again when the collection has this many times the memories that it had then."""
+"""Recall is measured again when the collection has this many times the memories that it had then, or that part of them."""
 OPTIMIZE_SECONDS: Final = 4 * 3600.0
 _PAUSE: Final = 1.0
 
@@ -51,8 +53,7 @@ class Upkeep:
     def watch(self, collection: OpenCollection, renew: Callable[[OpenCollection], None]) -> None:
         """From here on for this collection; `renew` is told when it is to be searched differently."""
         self._collection, self._renew = collection, renew
-        if collection.quantization is not None:
-            self._begin()
+        self._begin()
 
     def written(self, memories: int) -> None:
         """Count writes, and look at the size in the background when there were many."""
@@ -93,32 +94,39 @@ class Upkeep:
         return True
 
     async def _follow(self) -> None:
-        """Search with the oversampling that the collection keeps, measured anew where it has grown since, or changed in kind."""
+        """Search with the effort that the collection keeps, measured anew where its size or kind is another one since."""
         collection = self._collection
-        if collection is None or collection.quantization is None:
+        if collection is None:
             return
         metadata = (await self._info()).config.metadata or {}
         measured = metadata.get(MEASURED) or {}
-        known = int(measured.get("memories", 0)) if measured.get("kind") == collection.quantization else 0
-        if await self._reads.count(EVERYTHING) >= max(MEASURE_FROM, GROWTH * known):
+        same = KIND in measured and measured[KIND] == (collection.quantization or UNQUANTIZED)
+        known = int(measured.get("memories", 0)) if same else 0
+        memories = await self._reads.count(EVERYTHING)
+        if memories >= MEASURE_FROM and not known / GROWTH < memories < GROWTH * known:
             await self._until_green()
             await self._measure(self._collection or collection)
-        elif (factor := float(metadata.get("oversampling") or 0.0)) > collection.oversampling:
-            self._set(replace(collection, oversampling=factor))  # another process has measured
+        elif same:  # another process may have measured
+            self._set(
+                replace(
+                    collection,
+                    oversampling=max(schema.OVERSAMPLING, float(metadata.get("oversampling") or 0.0)),
+                    ef=max(tuning.SEARCH_EF, int(metadata.get("ef") or 0)),
+                    exact=bool(metadata.get("exact")),
+                )
+            )
 
     async def optimize(self, collection: OpenCollection) -> tuple[bool, str]:
-        """Retune, wait until Qdrant has indexed what is due, and measure how much oversampling recall asks for."""
+        """Retune, wait until Qdrant has indexed what is due, and measure the effort that recall asks for."""
         changed = await self._retune(collection)
         collection = self._collection or collection
         waited = await self._until_green()
         message = "Indexes are up to date." if waited else "Nothing was waiting to be indexed."
         if changed:
             message = f"The graph was built again with m={collection.m}."
-        if collection.quantization is not None:
-            factor = await self._measure(collection)
-            message += f" Oversampling {factor:g}."
-            changed = changed or factor != collection.oversampling
-        return changed or waited, message
+        effort, recall = await self._measure(collection)
+        message += f" Recall@10 {recall:.3f} with {describe(effort)}."
+        return changed or waited or effort != collection, message
 
     async def apply_quantization(self, collection: OpenCollection) -> OpenCollection:
         """What the settings say about quantization, applied to what is stored."""
@@ -128,12 +136,11 @@ class Upkeep:
         return await self._switch(collection, wanted)
 
     async def quantize(self, collection: OpenCollection, kind: str | None) -> OpenCollection:
-        """Switch, wait until it is done, and measure oversampling."""
+        """Switch, wait until it is done, and measure the effort that recall asks for."""
         collection = await self._switch(collection, kind)
         self._set(collection)
         await self._until_green()
-        if kind is not None:
-            await self._measure(collection)
+        await self._measure(collection)
         return self._collection or collection
 
     async def _switch(self, collection: OpenCollection, kind: str | None) -> OpenCollection:
@@ -149,16 +156,23 @@ class Upkeep:
         log.info("collection '%s': quantization %s, was %s", collection.name, kind, collection.quantization)
         return replace(collection, quantization=kind)
 
-    async def _measure(self, collection: OpenCollection) -> float:
-        """Measure oversampling, and keep it with the collection."""
+    async def _measure(self, collection: OpenCollection) -> tuple[OpenCollection, float]:
+        """Measure the effort that recall asks for, and keep it with the collection."""
         memories = await self._reads.count(EVERYTHING)
-        factor = await measured_oversampling(self._reads, collection)
-        measured = {"kind": collection.quantization, "memories": memories}
-        await self._change("keeping the oversampling", metadata={"oversampling": factor, MEASURED: measured})
-        if factor != collection.oversampling:
-            log.info("collection '%s': oversampling %g, was %g", collection.name, factor, collection.oversampling)
-            self._set(replace(collection, oversampling=factor))
-        return factor
+        effort, recall = await measured_effort(self._reads, collection)
+        await self._change(
+            "keeping the effort of searches",
+            metadata={
+                "oversampling": effort.oversampling,
+                "ef": effort.ef,
+                "exact": effort.exact,
+                MEASURED: {KIND: effort.quantization or UNQUANTIZED, "memories": memories},
+            },
+        )
+        if effort != collection:
+            log.info("collection '%s': %s, was %s", collection.name, describe(effort), describe(collection))
+            self._set(effort)
+        return effort, recall
 
     def _set(self, collection: OpenCollection) -> None:
         self._collection = collection
