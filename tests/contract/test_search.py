@@ -186,6 +186,24 @@ async def test_chinese_words_are_found_by_keyword(storage: BaseStorage) -> None:
     assert [hit.memory.content for hit in hits] == ["我在北京大学学习计算机"]
 
 
+@pytest.mark.parametrize(
+    ("word", "content"),
+    [
+        ("東京", "東京都の受付で明日の会議の予定を聞く"),
+        ("会議", "東京都の受付で明日の会議の予定を聞く"),
+        ("受付", "東京都の受付で明日の会議の予定を聞く"),
+        ("회의", "내일 회의에서 발표한다"),
+        ("ประชุม", "มีการประชุมทีมวันนี้"),
+        ("Krueger", "Herr Krüger ruft an"),
+        ("ora-00942", "it ended with ORA-00942"),
+    ],
+)
+async def test_keyword_finds_what_exact_finds_in_every_script(storage: BaseStorage, word: str, content: str) -> None:
+    await storage.upsert([memory(content), memory("something else")])
+    hits = await storage.search(SearchQuery(SearchMode.KEYWORD, word))
+    assert [hit.memory.content for hit in hits] == [content]
+
+
 async def test_a_deleted_memory_is_no_longer_found(storage: BaseStorage) -> None:
     item = memory("findable words")
     await storage.upsert([item, memory("other words")])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qdrant_client import AsyncQdrantClient
-from qdrant_client.models import CollectionInfo, OptimizersConfigDiff
+from qdrant_client.models import CollectionInfo, Filter, OptimizersConfigDiff
 
 from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.query import SearchMode, SearchQuery
@@ -144,19 +144,18 @@ async def test_a_tier_that_is_outgrown_changes_the_graph_without_being_asked(sto
 async def test_quantization_follows_the_settings_at_the_next_start_and_oversampling_the_measured_recall(
     storage: QdrantServerStorage,
 ) -> None:
-    """Random vectors of 32 dimensions: with one bit each, the least oversampling isn't enough."""
     await storage.upsert(numbered(0, 3_000))
     quantized = QdrantServerStorage(replace(storage.options, quantization=True))
     await quantized.initialize()
     info = await info_when(storage, lambda info: measured_at(info) == 3_000)
     details = (await quantized.stats()).details
     assert details["quantization"] == "binary"
-    assert details["oversampling"] == (info.config.metadata or {})["oversampling"] > 4.0
-    assert await recall(quantized) >= 0.9
+    assert details["oversampling"] == (info.config.metadata or {})["oversampling"] >= 4.0
+    assert await recall(quantized) >= 0.95
 
     await quantized.upsert(numbered(3_000, 5_000))  # half as many again, and more
     await info_when(storage, lambda info: measured_at(info) == 5_000)
-    assert await recall(quantized) >= 0.9
+    assert await recall(quantized) >= 0.95
     await quantized.close()
 
     plain = QdrantServerStorage(storage.options)
@@ -176,3 +175,30 @@ async def test_rescored_scores_are_those_of_the_original_vectors(storage: Qdrant
     exact = replace(query, exact_scan=True)
     assert np.isclose((await again.search(query))[0].score, (await again.search(exact))[0].score)
     await again.close()
+
+
+async def test_a_collection_with_older_terms_is_brought_up_to_date_and_finds_its_words(
+    storage: QdrantServerStorage,
+) -> None:
+    await storage.upsert([*(memory(f"東京の会議 {number}") for number in range(300)), memory("plain words")])
+    client = AsyncQdrantClient(url=server_url(), check_compatibility=False, timeout=20)
+    await client.delete_vectors(storage.options.alias, ["bm25"], Filter(), wait=True)
+    await client.update_collection(storage.options.alias, metadata={"terms": 1})
+    query = SearchQuery(SearchMode.KEYWORD, "会議", limit=400)
+    assert await storage.search(query) == []
+
+    report = await storage.optimize()
+    assert report.changed
+    assert "more words in 300 memories" in report.message
+    assert len(await storage.search(query)) == 300
+    info = await client.get_collection(storage.options.alias)
+    assert (info.config.metadata or {})["terms"] == 2
+    assert "more words" not in (await storage.optimize()).message
+
+    # An interrupted sweep goes on behind the last id that it noted.
+    half = {"terms": 1, "terms_after": "80000000-0000-0000-0000-000000000000"}
+    await client.update_collection(storage.options.alias, metadata=half)
+    again = await storage.optimize()
+    await client.close()
+    words = again.message.split("more words in ")[1].split()[0]
+    assert 0 < int(words) < 300

@@ -383,3 +383,24 @@ async def test_kill_9_loses_no_acknowledged_write_and_brings_no_deleted_one_back
         # At most the one write that was under way at each kill is there unacknowledged.
         assert await storage.count(EVERYTHING) - len(found) <= 5
         assert all(abs(float(np.linalg.norm(item.vector)) - 1) < 1e-5 for item in found.values())
+
+
+async def test_words_that_an_older_release_did_not_count_are_counted_when_it_is_opened(tmp_path: Path) -> None:
+    """Two batches of the sweep: an interruption between them goes on with the second."""
+    path = tmp_path / "sqlite_vec.db"
+    vector = unit_vector(1)
+    async with opened(path) as storage:
+        items = [
+            Memory(f"東京の会議 {number}", content_hash(f"東京の会議 {number}"), 1.0, 1.0) for number in range(600)
+        ]
+        await storage.upsert([EmbeddedMemory(item, vector) for item in items])
+    query = SearchQuery(SearchMode.KEYWORD, "会議", limit=1_000)
+    for after, found in ((None, 600), (500, 100)):
+        connection = apsw.Connection(str(path))
+        connection.execute("DELETE FROM mcp_terms; UPDATE mcp_state SET value = 1 WHERE key = 'terms'")
+        connection.execute("DELETE FROM mcp_state WHERE key = 'terms_after'")
+        if after is not None:
+            connection.execute("INSERT INTO mcp_state VALUES ('terms_after', ?)", (after,))
+        connection.close()
+        async with opened(path) as storage:
+            assert len(await storage.search(query)) == found

@@ -11,6 +11,8 @@ from typing import Final
 
 import qdrant_edge
 
+from mcp_memory.storage.analysis import document_terms, query_terms
+
 SPARSE_NAME: Final = "bm25"
 """Name of the sparse vector in a collection."""
 
@@ -32,30 +34,46 @@ _NUMBER = re.compile(r"(?<!\w)[0-9]+(?!\w)")
 
 
 class Bm25:
-    """Texts to sparse vectors (indices, values), indices distinct. Not thread-safe: one instance a thread."""
+    """Texts to sparse vectors (indices, values), indices distinct. Not thread-safe: one instance a thread.
+
+    The tokenizer's terms are those of every release; `analysis` adds what it lacks, so that a query also finds what was stored
+    before there were such terms.
+    """
 
     def __init__(self) -> None:
         self._words = _model(qdrant_edge.TokenizerType.Multilingual)
         self._numbers = _model(qdrant_edge.TokenizerType.Word)
+        self._whole = _model(qdrant_edge.TokenizerType.Whitespace)
 
     def document(self, text: str) -> tuple[list[int], list[float]]:
         """Saturated term frequencies; empty for a text of stop words alone."""
         vector = self._words.embed_document(text)
         numbers = self._number_terms(text)
-        if not numbers:
+        more = document_terms(text)
+        if not numbers and not more.whole and not more.words:
             return vector.indices, vector.values
         weights = dict(zip(vector.indices, vector.values, strict=True))
-        with_numbers = self._numbers.embed_document(text)
-        for index, value in zip(with_numbers.indices, with_numbers.values, strict=True):
-            if index in numbers:
-                weights.setdefault(index, value)
+        if numbers:
+            with_numbers = self._numbers.embed_document(text)
+            for index, value in zip(with_numbers.indices, with_numbers.values, strict=True):
+                if index in numbers:
+                    weights.setdefault(index, value)
+        for model, terms in ((self._whole, more.whole), (self._words, more.words)):
+            if terms:
+                added = model.embed_document(" ".join(terms))
+                for index, value in zip(added.indices, added.values, strict=True):
+                    weights.setdefault(index, value)
         return list(weights), list(weights.values())
 
     def query(self, text: str) -> tuple[list[int], list[float]]:
         """Weight 1 for each distinct term; empty for stop words alone."""
-        indices = self._words.embed_query(text).indices
-        indices += sorted(self._number_terms(text).difference(indices))
-        return indices, [1.0] * len(indices)
+        indices = dict.fromkeys(self._words.embed_query(text).indices)
+        indices |= dict.fromkeys(sorted(self._number_terms(text)))
+        more = query_terms(text)
+        for model, terms in ((self._whole, more.whole), (self._words, more.words)):
+            if terms:
+                indices |= dict.fromkeys(model.embed_query(" ".join(terms)).indices)
+        return list(indices), [1.0] * len(indices)
 
     def _number_terms(self, text: str) -> set[int]:
         """The terms of a text that are digits alone."""
@@ -73,3 +91,9 @@ def _model(tokenizer: qdrant_edge.TokenizerType) -> qdrant_edge.Bm25:
             language=str(SETTINGS["language"]),
         )
     )
+
+
+def has_more_terms(text: str) -> bool:
+    """Whether a memory that was stored with terms of version 1 lacks some."""
+    more = document_terms(text)
+    return bool(more.whole or more.words)

@@ -11,6 +11,8 @@ from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
 from mcp_memory.storage.qdrant_embedded import manifest
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
+from mcp_memory.storage.qdrant_embedded.plan import next_generation
+from mcp_memory.storage.qdrant_embedded.shard_config import TURBO
 from storage_samples import MODEL, collection, memory
 
 pytestmark = pytest.mark.anyio
@@ -48,3 +50,40 @@ async def test_a_store_of_an_earlier_release_opens_whole(archive: Path, tmp_path
         assert await storage.count(EVERYTHING) == 55
         await storage.close()
     assert manifest.stored_format(tmp_path / "store") == manifest.FORMAT
+
+
+async def test_a_store_with_older_terms_is_brought_up_to_date_by_optimize_and_finds_its_words(tmp_path: Path) -> None:
+    with tarfile.open(ARCHIVES[0]) as packed:
+        packed.extractall(tmp_path, filter="data")
+    store = tmp_path / "store"
+    assert manifest.read(store).terms == 1
+    storage = QdrantEmbeddedStorage(EmbeddedOptions(store, MODEL, disk_reserve_bytes=0))
+    await storage.initialize()
+    words = SearchQuery(SearchMode.KEYWORD, "京大", limit=100)
+    assert await storage.search(words) == []
+    report = await storage.optimize()
+    assert report.changed
+    assert "keyword search finds more words" in report.message
+    exact = await storage.search(SearchQuery(SearchMode.EXACT, "京大", limit=100))
+    assert exact
+    assert {hit.memory.id for hit in await storage.search(words)} == {hit.memory.id for hit in exact}
+    assert await storage.count(EVERYTHING) == 55
+    assert not (await storage.optimize()).changed
+    await storage.close()
+    assert manifest.read(store).terms == 2
+
+
+def test_a_manifest_of_an_earlier_release_asks_for_a_generation_with_todays_terms(tmp_path: Path) -> None:
+    fields = {
+        "collection": "memories",
+        "model": {"name": "m", "dimensions": 32, "fingerprint": "0123456789abcdef"},
+        "generation": 3,
+        "quantization": {"kind": "turbo4", "oversampling": 2.0},
+        "format": manifest.FORMAT,
+        "product": manifest.PRODUCT,
+    }
+    old = manifest.parse(tmp_path / "manifest.json", fields)
+    assert (old.terms, old.quantization.ef, old.quantization.measured) == (1, 128, 0)
+    plan = next_generation(old, count=10, segments=1, graph_threshold=0, quantization=TURBO)
+    assert plan is not None
+    assert "keyword search" in plan.reason

@@ -66,6 +66,7 @@ class Kept(msgspec.Struct, frozen=True):
     model: Model
     quantization: Quantization
     graph: Graph | None = None
+    terms: int = 1
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -82,6 +83,8 @@ class Manifest(msgspec.Struct, frozen=True):
     arriving: str | None = None
     """Where the serving generation's shard was built, below this folder, until it has been moved to generations/."""
     bm25: dict[str, Any] = msgspec.field(default_factory=lambda: dict(BM25_SETTINGS))
+    terms: int = 1
+    """Version of the terms that keyword search finds memories by (storage/analysis.py); an older one makes a new generation."""
     format: int = FORMAT
     product: str = PRODUCT
 

@@ -6,6 +6,7 @@ import time
 
 import msgspec
 
+from mcp_memory.storage.analysis import VERSION as TERMS_VERSION
 from mcp_memory.storage.qdrant_embedded.manifest import Graph, Manifest, Quantization
 
 EF_CONSTRUCT = 100
@@ -39,6 +40,8 @@ def next_generation(
         reason = f"quantization changes from {manifest.quantization.kind} to {quantization.kind}"
     elif wants_graph and count >= GROWTH * built:
         reason = f"a graph over {count:,} memories instead of {built:,}"
+    elif manifest.terms < TERMS_VERSION:
+        reason = "keyword search finds more words: the terms of all memories are counted anew"
     elif segments >= MANY_SEGMENTS:
         reason = f"{segments} segments are merged"
     else:

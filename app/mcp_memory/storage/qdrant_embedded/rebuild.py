@@ -17,6 +17,7 @@ import msgspec
 
 from mcp_memory.domain.errors import MemoryServiceError, StorageBusyError, StorageError, StorageFullError
 from mcp_memory.domain.query import EVERYTHING
+from mcp_memory.storage.analysis import VERSION as TERMS_VERSION
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
 from mcp_memory.storage.qdrant_embedded.effort import describe, is_due, measure
 from mcp_memory.storage.qdrant_embedded.framing import Connection
@@ -207,6 +208,7 @@ class Rebuild:
             generation=request.generation,
             quantization=request.quantization,
             graph=request.graph,
+            terms=TERMS_VERSION,
         )
         manifests.write(self.store.folder.path, manifest)
         self.handed_over = True

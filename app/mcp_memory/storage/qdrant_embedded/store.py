@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mcp_memory.domain.errors import StorageFullError
 from mcp_memory.domain.query import EVERYTHING
+from mcp_memory.storage.analysis import VERSION as TERMS_VERSION
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
 from mcp_memory.storage.qdrant_embedded.collection import Collection
 from mcp_memory.storage.qdrant_embedded.copying import copy_tree
@@ -125,6 +126,7 @@ class OpenStore:
             model=model,
             generation=1,
             quantization=BINARY if options.quantization else TURBO,
+            terms=TERMS_VERSION,
         )
         collection = Collection.create(
             folder.generation(1),
@@ -185,6 +187,7 @@ class OpenStore:
             "exact": self.collection.quantization.exact,
             "generation": self.manifest.generation,
             "segments": self.collection.segments(),
+            "terms": self.manifest.terms,
             "format": self.manifest.format,
             "read_only": self.read_only,
         }

@@ -99,7 +99,7 @@ class EmbeddedSuccession:
                 staged = StorageFolder(self._unfinished(new.place))
                 inner = manifests.read(staged.path)
                 number = max(int(time.time()), *(item + 1 for item in manifest.generations))
-                coming = Kept(number, inner.model, inner.quantization, inner.graph)
+                coming = Kept(number, inner.model, inner.quantization, inner.graph, inner.terms)
                 shard = staged.generation(inner.generation).relative_to(self._folder.path).as_posix()
                 manifest = self._serve(manifest, coming, keep_as=backup, arriving=shard)
             self._folder.receive(manifest)
@@ -149,13 +149,14 @@ class EmbeddedSuccession:
 
     def _serve(self, manifest: Manifest, coming: Kept, *, keep_as: str, arriving: str | None = None) -> Manifest:
         """The one step that counts: `coming` serves, and what did is kept. The manifest as it is now."""
-        present = Kept(manifest.generation, manifest.model, manifest.quantization, manifest.graph)
+        present = Kept(manifest.generation, manifest.model, manifest.quantization, manifest.graph, manifest.terms)
         changed = msgspec.structs.replace(
             manifest,
             generation=coming.generation,
             model=coming.model,
             quantization=coming.quantization,
             graph=coming.graph,
+            terms=coming.terms,
             kept=manifest.kept | {keep_as: present},
             arriving=arriving,
         )

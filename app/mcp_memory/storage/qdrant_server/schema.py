@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.storage.analysis import VERSION as TERMS_VERSION
 from mcp_memory.storage.bm25 import SETTINGS as BM25_SETTINGS
 from mcp_memory.storage.bm25 import SPARSE_NAME
 from mcp_memory.storage.qdrant_server import tuning
@@ -22,6 +23,8 @@ VERSION: Final = 1
 OVERSAMPLING: Final = 4.0
 """The least that is used; what measured recall asks for is kept with the collection."""
 BINARY: Final = "binary"
+TERMS: Final = "terms"
+"""In the metadata. Releases that don't know it go on with such a collection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +34,12 @@ class Identity:
     model: ModelIdentity
     bm25: Mapping[str, object]
     version: int
+    terms: int
+    """Version of the terms that every memory has (storage/analysis.py)."""
 
     @classmethod
     def of(cls, model: ModelIdentity) -> Identity:
-        return cls(model, dict(BM25_SETTINGS), VERSION)
+        return cls(model, dict(BM25_SETTINGS), VERSION, TERMS_VERSION)
 
     def to_metadata(self) -> dict[str, Any]:
         return {
@@ -46,6 +51,7 @@ class Identity:
                 "fingerprint": self.model.fingerprint,
             },
             "bm25": dict(self.bm25),
+            TERMS: self.terms,
         }
 
     @classmethod
@@ -55,7 +61,12 @@ class Identity:
             return None
         model = metadata["model"]
         identity = ModelIdentity(model["name"], int(model["dimensions"]), model["fingerprint"])
-        return cls(identity, dict(metadata.get("bm25") or {}), int(metadata["schema_version"]))
+        return cls(
+            identity,
+            dict(metadata.get("bm25") or {}),
+            int(metadata["schema_version"]),
+            int(metadata.get(TERMS) or 1),
+        )
 
 
 def vectors(model: ModelIdentity, options: ServerOptions) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from mcp_memory.storage.qdrant_server.effort import describe, measured_effort
 from mcp_memory.storage.qdrant_server.lifecycle import OpenCollection
 from mcp_memory.storage.qdrant_server.reads import Reads
 from mcp_memory.storage.qdrant_server.statistics import is_waiting
+from mcp_memory.storage.qdrant_server.terms import bring_up_to_date
 
 if TYPE_CHECKING:
     from qdrant_client.models import CollectionInfo
@@ -78,6 +79,7 @@ class Upkeep:
         try:
             await self._retune(self._collection)
             await self._follow()
+            await bring_up_to_date(self._reads, (await self._info()).config.metadata or {})
         except StorageError as error:
             log.warning("the size of collection '%s' could not be looked at: %s", self._options.alias, error.message)
 
@@ -118,15 +120,18 @@ class Upkeep:
 
     async def optimize(self, collection: OpenCollection) -> tuple[bool, str]:
         """Retune, wait until Qdrant has indexed what is due, and measure the effort that recall asks for."""
+        counted = await bring_up_to_date(self._reads, (await self._info()).config.metadata or {})
         changed = await self._retune(collection)
         collection = self._collection or collection
         waited = await self._until_green()
         message = "Indexes are up to date." if waited else "Nothing was waiting to be indexed."
         if changed:
             message = f"The graph was built again with m={collection.m}."
+        if counted:
+            message += f" Keyword search finds more words in {counted:,} memories."
         effort, recall = await self._measure(collection)
         message += f" Recall@10 {recall:.3f} with {describe(effort)}."
-        return changed or waited or effort != collection, message
+        return changed or waited or counted > 0 or effort != collection, message
 
     async def apply_quantization(self, collection: OpenCollection) -> OpenCollection:
         """What the settings say about quantization, applied to what is stored."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -22,7 +23,10 @@ from mcp_memory.storage.sqlite_vec.options import SqliteVecOptions
 from mcp_memory.storage.sqlite_vec.rows import COLUMNS, StoredRow, read_row, values_of
 from mcp_memory.storage.sqlite_vec.vectors import Vectors
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
+TERMS_SECONDS = 2.0
+"""Of an opening, for the words of memories stored by older releases."""
 _IDS = 500
 """Ids a statement."""
 _FACETS = {
@@ -54,6 +58,7 @@ class Database:
                 with transaction(connection):
                     database = cls(options, connection, schema.prepare(connection, options.model))
                     database._index.catch_up(time.time(), modified)
+                database._bring_terms_up_to_date(TERMS_SECONDS)
         except BaseException:
             connection.close()
             raise
@@ -295,12 +300,31 @@ class Database:
     def optimize(self) -> OptimizeReport:
         started = time.monotonic()
         with told(self.options.path):
+            counted = self._bring_terms_up_to_date(None)
             self.connection.execute("PRAGMA optimize; PRAGMA wal_checkpoint(TRUNCATE)")
+        message = "sqlite_vec compares every vector: there is no index to build. Statistics and log are tidied."
+        if counted:
+            message += f" Keyword search finds more words in {counted:,} memories."
         return OptimizeReport(
-            changed=False,
-            message="sqlite_vec compares every vector: there is no index to build. Statistics and log are tidied.",
+            changed=counted > 0,
+            message=message,
             seconds=time.monotonic() - started,
         )
+
+    def _bring_terms_up_to_date(self, seconds: float | None) -> int:
+        """Count the words of memories stored by older releases, for so long; the next opening, or `optimize`, goes on."""
+        started, counted, more = time.monotonic(), 0, True
+        while more and (seconds is None or time.monotonic() - started < seconds):
+            with transaction(self.connection):
+                number, more = self._index.bring_terms_up_to_date()
+            counted += number
+        if more:
+            log.warning(
+                "%s: keyword search still misses some words of memories stored by an older release. All at once: "
+                "memory optimize",
+                self.options.path,
+            )
+        return counted
 
     def _number(self, sql: str, values: Sequence[object] = ()) -> int:
         return int(fetch(self.connection, sql, values)[0][0])

@@ -11,13 +11,15 @@ import apsw
 from mcp_memory.domain.foreign import RawMemory, UnreadableError, convert
 from mcp_memory.domain.foreign_times import RawTimes
 from mcp_memory.domain.memory import Memory, next_revision
-from mcp_memory.storage.bm25 import Bm25
+from mcp_memory.storage.analysis import VERSION as TERMS_VERSION
+from mcp_memory.storage.bm25 import Bm25, has_more_terms
 from mcp_memory.storage.sqlite_vec.schema import Layout
 
 log = logging.getLogger(__name__)
 
 _IDS = 500
 """Rows read at a time."""
+_TERMS_STATE = "SELECT key, value FROM mcp_state WHERE key IN ('terms', 'terms_after')"
 
 
 class Index:
@@ -45,11 +47,35 @@ class Index:
             ),
         )
         self._put_tags(rowid, memory)
-        terms, weights = self._bm25.document(memory.content)
+        self._put_terms(rowid, memory.content)
+
+    def _put_terms(self, rowid: int, content: str) -> None:
+        terms, weights = self._bm25.document(content)
         self._connection.executemany(
             "INSERT INTO mcp_terms VALUES (?, ?, ?)",
             [(term, rowid, weight) for term, weight in zip(terms, weights, strict=True)],
         )
+
+    def bring_terms_up_to_date(self) -> tuple[int, bool]:
+        """Count the words of the next memories that were stored with older terms; how many, and whether there are more."""
+        state = {str(key): int(value) for key, value in self._connection.execute(_TERMS_STATE)}
+        if state.get("terms", 1) >= TERMS_VERSION:
+            return 0, False
+        rows = self._connection.execute(
+            "SELECT p.id, CAST(m.content AS BLOB) FROM mcp_points p JOIN memories m ON m.id = p.id "
+            "WHERE p.id > ? ORDER BY p.id LIMIT ?",
+            (state.get("terms_after", -(2**63)), _IDS),
+        ).fetchall()
+        counted = 0
+        for rowid, content in rows:
+            text = content.decode(errors="replace")
+            if has_more_terms(text):
+                self._connection.execute("DELETE FROM mcp_terms WHERE id = ?", (rowid,))
+                self._put_terms(rowid, text)
+                counted += 1
+        note = ("terms_after", rows[-1][0]) if rows else ("terms", TERMS_VERSION)
+        self._connection.execute("INSERT OR REPLACE INTO mcp_state VALUES (?, ?)", note)
+        return counted, bool(rows)
 
     def change(self, rowid: int, memory: Memory) -> None:
         """Index an update, which leaves content and vector as they are."""

@@ -15,6 +15,7 @@ import apsw
 
 from mcp_memory.domain.errors import ModelChangedError, StorageFormatError
 from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.storage.analysis import VERSION as TERMS_VERSION
 
 INDEX_VERSION = 1
 # As 12.4 makes them, but for what its numbered migrations add when it opens the database: they fail on what is there already.
@@ -148,7 +149,10 @@ def prepare(connection: apsw.Connection, model: ModelIdentity) -> Layout:
         for table in ("mcp_state", "mcp_points", "mcp_tags", "mcp_terms"):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
         connection.execute(_INDEX)
-        connection.execute("INSERT INTO mcp_state VALUES ('index_version', ?), ('revision', 0)", (INDEX_VERSION,))
+        connection.execute(
+            "INSERT INTO mcp_state VALUES ('index_version', ?), ('revision', 0), ('terms', ?)",
+            (INDEX_VERSION, TERMS_VERSION),
+        )
     # The original records no model: the one that first opens its database with the right dimension is taken at its word.
     connection.executemany(
         "INSERT OR REPLACE INTO mcp_state VALUES (?, ?)",
