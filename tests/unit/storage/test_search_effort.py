@@ -11,7 +11,7 @@ import pytest
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.storage.payload import to_payload
 from mcp_memory.storage.qdrant_embedded.collection import Collection
-from mcp_memory.storage.qdrant_embedded.effort import is_due, measure_at_once
+from mcp_memory.storage.qdrant_embedded.effort import WANTED, is_due, measure_at_once
 from mcp_memory.storage.qdrant_embedded.manifest import Quantization
 from mcp_memory.storage.qdrant_embedded.protocol import Record
 from mcp_memory.storage.qdrant_embedded.shard_config import BINARY, TURBO
@@ -102,3 +102,15 @@ def test_effort_is_measured_again_when_a_store_has_grown_or_shrunk_by_half() -> 
     ]
     assert is_due(TURBO, 1_000)
     assert not is_due(TURBO, 999)
+
+
+def test_where_no_index_reaches_the_recall_every_vector_is_compared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(WANTED, "turbo4", 1.01)
+    vectors = few_texts_with_many_variations(1_000)
+    collection, ids = filled(tmp_path / "shard", TURBO, vectors)
+    collection.quantization = measure_at_once(collection)
+    assert collection.quantization.exact
+    assert recall(collection, ids, vectors, 10) == 1.0
+    collection.close()

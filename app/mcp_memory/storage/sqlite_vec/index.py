@@ -58,10 +58,10 @@ class Index:
 
     def bring_terms_up_to_date(self) -> tuple[int, bool]:
         """Count the words of the next memories that were stored with older terms; how many, and whether there are more."""
-        state = {str(key): int(value) for key, value in self._connection.execute(_TERMS_STATE)}
+        state = dict(self._connection.execute(_TERMS_STATE))
         if state.get("terms", 1) >= TERMS_VERSION:
             return 0, False
-        rows = self._connection.execute(
+        rows: list[tuple[Any, ...]] = self._connection.execute(
             "SELECT p.id, CAST(m.content AS BLOB) FROM mcp_points p JOIN memories m ON m.id = p.id "
             "WHERE p.id > ? ORDER BY p.id LIMIT ?",
             (state.get("terms_after", -(2**63)), _IDS),
