@@ -70,6 +70,7 @@ async def similar(
     if context.reads(stored.memory.content):
         found = await context.storage.search(replace(query, vector=stored.vector, exclude=hash_))
         hits = [hit for hit in found if context.reads(hit.memory.content)]
+    return SearchAnswer(hits, "similar", hash_, _milliseconds_since(started), len(hits))
 
 
 def parse_mode(text: str) -> SearchMode:
