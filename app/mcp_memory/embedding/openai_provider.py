@@ -19,15 +19,19 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from mcp_memory.certificates import check_certificate_files
 from mcp_memory.domain.errors import ConfigurationError, EmbeddingError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.embedding.base import TextKind
 from mcp_memory.embedding.models import OPENAI_DIMENSIONS, endpoint_fingerprint, known_prompts
+from mcp_memory.terminal import printable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ATTEMPTS = 4
+SAID_CHARACTERS = 300
+"""Of what an endpoint says of itself, for messages and logs."""
 OPENAI_WINDOW_BYTES = 8_000
 """OpenAI's models read 8,191 tokens, and a token is at least one byte: no tokenizer is needed to be sure."""
 OTHER_WINDOW_BYTES = 1_500
@@ -67,6 +71,7 @@ class OpenAIProvider:
         self._prompts = known_prompts(model)
         self._window_bytes = OPENAI_WINDOW_BYTES if model in OPENAI_DIMENSIONS else OTHER_WINDOW_BYTES
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        check_certificate_files()
         self._client = httpx.Client(headers=headers)
         try:
             dimensions = self._request(["dimensions"]).shape[1]
@@ -131,24 +136,32 @@ class OpenAIProvider:
         return self._vectors(bytes(received), len(texts))
 
     def _refuse(self, response: httpx.Response, body: bytes) -> None:
+        said = endpoint_words(body, self._api_key)
         status = f"HTTP {response.status_code}"
         if response.status_code in _TRANSIENT_STATUS:
-            raise _TransientError(status, _seconds(response.headers.get("Retry-After")))
+            raise _TransientError(
+                f"{status}: {said}" if said else status, _seconds(response.headers.get("Retry-After"))
+            )
         if response.status_code in (401, 403):
-            raise EmbeddingError(f"{_shown(self._url)} refuses the key ({status}): check {self._key_name}.")
-        said = body[:300].decode("utf-8", "replace")
-        if self._api_key:
-            said = said.replace(self._api_key, "***")
+            raise EmbeddingError(
+                f"{_shown(self._url)} refuses the key ({status}): check {self._key_name}."
+                + (f" It says: {said}" if said else "")
+            )
         raise EmbeddingError(f"{_shown(self._url)} refuses to embed with the model {self._model} ({status}): {said}")
 
     def _vectors(self, body: bytes, count: int) -> NDArray[np.float32]:
         try:
-            items: list[dict[str, Any]] = sorted(orjson.loads(body)["data"], key=lambda item: item["index"])
+            items: list[dict[str, Any]] = orjson.loads(body)["data"]
+            if any(item.get("index") is not None for item in items):
+                items = sorted(items, key=lambda item: int(item["index"]))
             vectors = np.array([item["embedding"] for item in items], np.float32)
-            indices = [item["index"] for item in items]
-        except (ValueError, KeyError, TypeError) as error:
+            # Some endpoints leave the index out: their vectors stand in the order of the texts.
+            indices = [place if item.get("index") is None else int(item["index"]) for place, item in enumerate(items)]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            said = endpoint_words(body, self._api_key)
             raise EmbeddingError(
-                f"{_shown(self._url)} doesn't answer as an OpenAI embeddings endpoint does ({type(error).__name__}: {error})."
+                f"{_shown(self._url)} doesn't answer as an OpenAI embeddings endpoint does ({type(error).__name__}: {error})"
+                + (f"; it says: {said}." if said else ".")
             ) from error
         if indices != list(range(count)) or vectors.ndim != 2:
             raise EmbeddingError(f"{_shown(self._url)} gave {len(items)} vectors for {count} texts.")
@@ -156,6 +169,24 @@ class OpenAIProvider:
         if not np.isfinite(norms).all() or not norms.all():
             raise EmbeddingError(f"{_shown(self._url)} gave a vector that is zero or not finite.")
         return np.asarray(vectors / norms, np.float32)
+
+
+def endpoint_words(body: bytes, api_key: str | None) -> str:
+    """What an endpoint says in an answer that holds no vectors: one line of at most SAID_CHARACTERS, without the key."""
+    try:
+        value = orjson.loads(body)
+    except ValueError:
+        value = body[: 8 * SAID_CHARACTERS].decode("utf-8", "replace")
+    for name in ("error", "message", "detail", "msg"):  # OpenAI, Ollama, FastAPI's and others' forms, nested or not
+        if isinstance(value, dict) and value.get(name):
+            value = value[name]
+    if isinstance(value, dict) and "data" in value:
+        return ""  # vectors, such as they are
+    text = value if isinstance(value, str) else orjson.dumps(value, default=repr).decode() if value else ""
+    if api_key:
+        text = text.replace(api_key, "***")
+    text = printable(" ".join(text.split()))
+    return text if len(text) <= SAID_CHARACTERS else f"{text[: SAID_CHARACTERS - 3]}..."
 
 
 def embeddings_url(url: str) -> str:

@@ -231,3 +231,50 @@ def test_an_address_may_end_early(given: str, used: str) -> None:
 def test_an_address_that_is_none_is_a_configuration_error(given: str) -> None:
     with pytest.raises(ConfigurationError, match="http://"):
         embeddings_url(given)
+
+
+def test_vectors_without_an_index_stand_in_the_order_of_the_texts(endpoint: Endpoint) -> None:
+    def bare(texts: list[str]) -> Answer:
+        data = [{"embedding": [float(len(text)), 1.0]} for text in texts]
+        return 200, {}, json.dumps({"data": data}).encode()
+
+    endpoint.script = [bare, bare]
+    provider = endpoint.provider()
+    short, long = provider.embed(["a", "a" * 9], TextKind.DOCUMENT)
+    assert short[0] < long[0]
+    provider.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"error": {"message": "the model `small` is not loaded", "type": "x"}}',
+        b'{"error": "the model `small` is not loaded"}',
+        b'{"detail": "the model `small` is not loaded"}',
+        b'{"object": "error", "message": "the model `small` is not loaded"}',
+        b"the model `small`\n   is not loaded",
+    ],
+)
+@pytest.mark.parametrize("code", [400, 401, 404])
+def test_an_endpoints_own_words_are_told(endpoint: Endpoint, body: bytes, code: int) -> None:
+    endpoint.script = [status(code, body)]
+    with pytest.raises(EmbeddingError, match="the model `small` is not loaded"):
+        endpoint.provider()
+
+
+def test_an_endpoints_words_are_bounded_and_hold_neither_the_key_nor_controls(endpoint: Endpoint) -> None:
+    endpoint.script = [status(400, json.dumps({"error": f"bad key {KEY} \x1b[31m" + "x" * 5_000}).encode())]
+    with pytest.raises(EmbeddingError) as caught:
+        endpoint.provider()
+    assert KEY not in caught.value.message
+    assert "\x1b" not in caught.value.message
+    assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
+def test_certificates_that_are_missing_are_named(
+    monkeypatch: pytest.MonkeyPatch, endpoint: Endpoint, name: str
+) -> None:
+    monkeypatch.setenv(name, "/nowhere/at/all")
+    with pytest.raises(ConfigurationError, match=f"{name}: there is no"):
+        endpoint.provider()
