@@ -20,6 +20,8 @@ DELETING_BYTES = 40 * 1024 * 1024
 SET_ASIDE_BYTES = 112 * 1024 * 1024
 """What is set aside while there is room: opening takes OPENING_BYTES, and fills holes in the shard's files once (17 MB of 17 MB
 with 3,000 memories of 32 dimensions)."""
+SMALL_FILES_BYTES = 8 * 1024 * 1024
+"""Left for the owner's record, a manifest and the like where all the rest is taken back."""
 TIGHT_BYTES = 2 * 1024**3
 """Free space below which something is set aside; nobody is asked for it on a disk with room."""
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})

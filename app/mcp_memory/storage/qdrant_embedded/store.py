@@ -24,6 +24,7 @@ from mcp_memory.storage.qdrant_embedded.space import (
     DELETING_BYTES,
     OPENING_BYTES,
     SET_ASIDE_BYTES,
+    SMALL_FILES_BYTES,
     TIGHT_BYTES,
     check_space,
     free_bytes,
@@ -166,7 +167,7 @@ class OpenStore:
         reserve = self.options.disk_reserve_bytes
         if self.read_only or not reserve or free_bytes(self.folder.path) >= TIGHT_BYTES:
             return
-        set_aside(self.folder.reserve, leave=0 if self.released else max(reserve, OPENING_BYTES))
+        set_aside(self.folder.reserve, leave=SMALL_FILES_BYTES if self.released else max(reserve, OPENING_BYTES))
         self.released = self.released and not self.folder.reserve.exists()
 
     @property
