@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from mcp_memory.cli.options import After, AllTags, AsJson, Before, Store, Tags, Type, When, Whole, conditions, query_of
-from mcp_memory.cli.output import count, print_json, print_memories, printable
+from mcp_memory.cli.output import count, print_json, print_memories
 from mcp_memory.cli.service import Service, service
 from mcp_memory.config import Settings, load_settings
 from mcp_memory.owner.nearby import older_stores
+from mcp_memory.terminal import printable
 
 
 def search(
