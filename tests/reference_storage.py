@@ -19,6 +19,7 @@ from mcp_memory.domain.memory import (
     Memory,
     MemoryChanges,
     ScoredMemory,
+    changed_tags,
     next_revision,
     normalise_for_matching,
     point_id,
@@ -118,7 +119,8 @@ class ReferenceStorage(BaseStorage):
         old = item.memory
         new = replace(
             old,
-            tags=old.tags if changes.tags is None else changes.tags,
+            tags=changed_tags(old.tags, tags=changes.tags, add=changes.add_tags, remove=changes.remove_tags),
+            store=old.store if changes.store is None else changes.store,
             memory_type=old.memory_type if changes.memory_type is None else changes.memory_type,
             metadata={**old.metadata, **(changes.metadata or {})},
             updated_at=old.updated_at if changes.updated_at is None else round(changes.updated_at, 6),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha1, sha256
@@ -20,6 +20,8 @@ JsonValue: TypeAlias = Any
 """A JSON value: None, bool, int, float, str, list or dict of the same."""
 
 DEFAULT_STORE = "default"
+SUPERSEDED_BY = "superseded_by"
+"""Metadata key of a memory that a newer one replaced: that one's hash. The original's name for it."""
 POINT_NAMESPACE = uuid.UUID("6f1c9a52-8a4e-5d0b-9d0f-3b8a2c7e41d6")
 
 
@@ -70,6 +72,12 @@ class Memory:
         return point_id(self.content_hash)
 
     @property
+    def superseded_by(self) -> str | None:
+        """The hash of the memory that replaced this one; None while it is current."""
+        by = self.metadata.get(SUPERSEDED_BY)
+        return by if isinstance(by, str) and by else None
+
+    @property
     def created_at_iso(self) -> str:
         return iso(self.created_at)
 
@@ -103,17 +111,33 @@ class ScoredMemory:
 class MemoryChanges:
     """What an update changes; None leaves a field as it is.
 
-    `metadata` is merged shallowly into what is there (a key set to None stays, with the value null); `tags` replace.
+    `metadata` is merged shallowly into what is there (a key set to None stays, with the value null); `tags` replace, and
+    `remove_tags` and `add_tags` then change those. `store` moves the memory.
     """
 
     tags: tuple[str, ...] | None = None
     memory_type: str | None = None
     metadata: Mapping[str, JsonValue] | None = None
     updated_at: float | None = None
+    add_tags: tuple[str, ...] = ()
+    remove_tags: tuple[str, ...] = ()
+    store: str | None = None
 
     @property
     def empty(self) -> bool:
-        return self.tags is None and self.memory_type is None and self.metadata is None
+        return self == MemoryChanges(updated_at=self.updated_at)
+
+    @property
+    def only_metadata(self) -> bool:
+        return self == MemoryChanges(metadata=self.metadata, updated_at=self.updated_at)
+
+
+def changed_tags(
+    there: Sequence[str], *, tags: Sequence[str] | None, add: Sequence[str], remove: Sequence[str]
+) -> tuple[str, ...]:
+    """The tags after a change, in order: those given or else those there, without `remove`, then `add`."""
+    kept = (tag for tag in (there if tags is None else tags) if tag not in remove)
+    return tuple(dict.fromkeys((*kept, *add)))
 
 
 def next_revision(now: float, previous: int = 0) -> int:

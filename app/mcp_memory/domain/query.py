@@ -61,10 +61,14 @@ class MemoryFilter:
     created_from: float | None = None
     created_to: float | None = None
     store: str | None = None
+    current_only: bool = False
+    """Without memories that a newer one superseded."""
+    superseded_by: str | None = None
+    """Only memories that the one of this hash superseded."""
 
     @property
     def empty(self) -> bool:
-        return self == MemoryFilter(tag_match=self.tag_match)
+        return self == MemoryFilter(tag_match=self.tag_match, current_only=self.current_only)
 
     def matches(self, memory: Memory) -> bool:
         """The meaning of the filter in plain Python: the model that every backend is tested against."""
@@ -76,6 +80,8 @@ class MemoryFilter:
             and (self.created_from is None or memory.created_at >= self.created_from)
             and (self.created_to is None or memory.created_at < self.created_to)
             and (self.store is None or memory.store == self.store)
+            and not (self.current_only and memory.superseded_by is not None)
+            and (self.superseded_by is None or memory.superseded_by == self.superseded_by)
         )
 
 

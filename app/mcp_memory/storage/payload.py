@@ -11,8 +11,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mcp_memory.domain.memory import DEFAULT_STORE, JsonValue, Memory
+from mcp_memory.domain.memory import DEFAULT_STORE, SUPERSEDED_BY, JsonValue, Memory
 
+SUPERSEDED_KEY = f"metadata.{SUPERSEDED_BY}"
+"""Where a point says which memory superseded it; indexed."""
 EXACT_METADATA = "metadata_json"
 """Payload key of the metadata as JSON text, only there where the object itself would lose a bit."""
 

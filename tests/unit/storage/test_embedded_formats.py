@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
+from mcp_memory.domain.memory import SUPERSEDED_BY, MemoryChanges
+from mcp_memory.domain.query import EVERYTHING, MemoryFilter, SearchMode, SearchQuery
 from mcp_memory.storage.qdrant_embedded import manifest
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
@@ -47,7 +48,7 @@ async def test_a_store_of_an_earlier_release_opens_whole(archive: Path, tmp_path
         assert hits[0].memory.content_hash == items[9].memory.content_hash
         await storage.upsert([memory("written by this release")])
         await storage.delete([memory("written by this release").memory.content_hash])
-        assert await storage.count(EVERYTHING) == 55
+        assert await storage.count(EVERYTHING) == await storage.count(MemoryFilter(current_only=True)) == 55
         await storage.close()
     assert manifest.stored_format(tmp_path / "store") == manifest.FORMAT
 
@@ -87,3 +88,18 @@ def test_a_manifest_of_an_earlier_release_asks_for_a_generation_with_todays_term
     plan = next_generation(old, count=10, segments=1, graph_threshold=0, quantization=TURBO)
     assert plan is not None
     assert "keyword search" in plan.reason
+
+
+@pytest.mark.parametrize("archive", ARCHIVES, ids=lambda path: path.name)
+async def test_memories_of_an_earlier_release_can_be_superseded(archive: Path, tmp_path: Path) -> None:
+    """Its store has no index for that: it is made when the first is superseded, and used from then on."""
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    hash_ = collection(60)[9].memory.content_hash
+    for _ in range(2):
+        storage = QdrantEmbeddedStorage(EmbeddedOptions(tmp_path / "store", MODEL, disk_reserve_bytes=0))
+        await storage.initialize()
+        await storage.update(hash_, MemoryChanges(metadata={SUPERSEDED_BY: "0" * 64}))
+        assert await storage.count(MemoryFilter(current_only=True)) == 54
+        assert await storage.count(EVERYTHING) == 55
+        await storage.close()

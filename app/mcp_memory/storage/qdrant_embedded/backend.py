@@ -139,6 +139,9 @@ class QdrantEmbeddedStorage(BaseStorage):
             memory_type=changes.memory_type,
             metadata=None if changes.metadata is None else dict(changes.metadata),
             updated_at=changes.updated_at,
+            add_tags=list(changes.add_tags),
+            remove_tags=list(changes.remove_tags),
+            store=changes.store,
         )
         records = (await self._client.ask(request, protocol.Records)).records
         if not records:

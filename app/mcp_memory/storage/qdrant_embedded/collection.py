@@ -11,16 +11,17 @@ import shutil
 import time
 from array import array
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import qdrant_edge as edge
 
-from mcp_memory.domain.memory import next_revision, point_id
+from mcp_memory.domain.memory import SUPERSEDED_BY, changed_tags, next_revision, point_id
 from mcp_memory.domain.query import EVERYTHING, FacetField, MemoryFilter
 from mcp_memory.storage.bm25 import SPARSE_NAME, Bm25
 from mcp_memory.storage.hybrid import oversampled
-from mcp_memory.storage.payload import metadata_of, set_metadata, to_microseconds
+from mcp_memory.storage.payload import SUPERSEDED_KEY, metadata_of, set_metadata, to_microseconds
 from mcp_memory.storage.qdrant_embedded.filters import to_filter
 from mcp_memory.storage.qdrant_embedded.manifest import Graph, Quantization
 from mcp_memory.storage.qdrant_embedded.protocol import Record, Update
@@ -51,6 +52,9 @@ class Collection:
         """Ids of everything that changed since a builder asked for it; None while nobody builds."""
         self._revision = self._latest_revision()
         self._stores = set(self.facet(FacetField.STORE, EVERYTHING))
+        self._supersedes = SUPERSEDED_KEY in self._shard.info().payload_schema
+        """Whether superseded memories are indexed: not in stores of older releases, until the first is superseded."""
+        self._any_superseded = self._supersedes and self._superseded_there()
 
     # Life
 
@@ -68,7 +72,8 @@ class Collection:
         config = shard_config(vector_name, dimensions, quantization, graph, on_disk_payload=True)
         shard = edge.EdgeShard.create(str(path), config)
         schema = edge.PayloadSchemaType
-        for names, kind in ((KEYWORDS, schema.Keyword), (FLOATS, schema.Float), (("revision",), schema.Integer)):
+        keywords = (*KEYWORDS, SUPERSEDED_KEY)
+        for names, kind in ((keywords, schema.Keyword), (FLOATS, schema.Float), (("revision",), schema.Integer)):
             for name in names:
                 shard.update(edge.UpdateOperation.create_field_index(name, kind))
         shard.flush()
@@ -138,9 +143,25 @@ class Collection:
         dense = array("f")
         dense.frombytes(record.vector)
         indices, values = self._words(record)
-        self._stores.add(record.payload["store"])
+        self._seen(record.payload)
         vectors: dict[str, Any] = {self._vector_name: dense, SPARSE_NAME: edge.SparseVector(indices, values)}
         return edge.Point(record.id, vectors, record.payload)
+
+    def _seen(self, payload: dict[str, Any]) -> None:
+        """Before a payload is written: what filters have to know of it."""
+        self._stores.add(payload["store"])
+        if metadata_of(payload).get(SUPERSEDED_BY) and not self._any_superseded:
+            if (
+                not self._supersedes
+            ):  # once in the life of a store that an older release made; 25 s for a million memories
+                self._shard.update(
+                    edge.UpdateOperation.create_field_index(SUPERSEDED_KEY, edge.PayloadSchemaType.Keyword)
+                )
+                self._supersedes = True
+            self._any_superseded = True
+
+    def _superseded_there(self) -> bool:
+        return bool(self._shard.facet(edge.FacetRequest(SUPERSEDED_KEY, limit=1)).hits)
 
     def _words(self, record: Record) -> tuple[list[int], list[float]]:
         if record.terms is None:
@@ -164,8 +185,11 @@ class Collection:
         if not found:
             return None
         payload = found[0].payload
-        if change.tags is not None:
-            payload["tags"] = change.tags
+        payload["tags"] = list(
+            changed_tags(payload["tags"], tags=change.tags, add=change.add_tags, remove=change.remove_tags)
+        )
+        if change.store is not None:
+            payload["store"] = change.store
         if change.memory_type is not None:
             payload["memory_type"] = change.memory_type
         if change.metadata is not None:
@@ -173,6 +197,7 @@ class Collection:
         if change.updated_at is not None:
             payload["updated_at"] = to_microseconds(change.updated_at)
         payload["revision"] = self.next_revision()
+        self._seen(payload)
         self._shard.update(edge.UpdateOperation.overwrite_payload([change.id], payload))
         self._changed([change.id])
         return payload
@@ -329,15 +354,11 @@ class Collection:
     def filter(
         self, where: MemoryFilter, *, without: str | None = None, among: set[str] | None = None
     ) -> edge.Filter | None:
-        """The engine's filter. The condition on `store` goes where every point meets it: it would double a search's time."""
+        """The engine's filter. A condition that every point meets goes: one on `store` would double a search's time."""
         if where.store is not None and self._stores == {where.store}:
-            where = MemoryFilter(
-                tags=where.tags,
-                tag_match=where.tag_match,
-                memory_type=where.memory_type,
-                created_from=where.created_from,
-                created_to=where.created_to,
-            )
+            where = replace(where, store=None)
+        if where.current_only and not self._any_superseded:
+            where = replace(where, current_only=False)
         return to_filter(where, without=without, among=among)
 
 

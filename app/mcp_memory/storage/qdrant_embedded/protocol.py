@@ -67,6 +67,9 @@ class Update(msgspec.Struct, tag=True):
     memory_type: str | None = None
     metadata: dict[str, Any] | None = None
     updated_at: float | None = None
+    add_tags: list[str] = []
+    remove_tags: list[str] = []
+    store: str | None = None
 
 
 class Search(msgspec.Struct, tag=True):

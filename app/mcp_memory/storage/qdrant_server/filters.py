@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mcp_memory.domain.query import MemoryFilter, TagMatch
+from mcp_memory.storage.payload import SUPERSEDED_KEY
 
 if TYPE_CHECKING:
     from qdrant_client.models import Filter
@@ -36,8 +37,15 @@ def to_filter(
     if where.created_from is not None or where.created_to is not None:
         span = models.Range(gte=where.created_from, lt=where.created_to)
         must.append(models.FieldCondition(key="created_at", range=span))
+    if where.superseded_by is not None:
+        must.append(equal(SUPERSEDED_KEY, where.superseded_by))
     if among is not None:
         must.append(models.HasIdCondition(has_id=list(among)))
     must.extend(also)
-    must_not: list[Any] | None = None if without is None else [models.HasIdCondition(has_id=[without])]
-    return models.Filter(must=must, must_not=must_not) if must or must_not else None
+    must_not: list[Any] = []
+    if where.current_only:  # any value but a blank one
+        superseded = models.MatchExcept.model_validate({"except": [""]})
+        must_not.append(models.FieldCondition(key=SUPERSEDED_KEY, match=superseded))
+    if without is not None:
+        must_not.append(models.HasIdCondition(has_id=[without]))
+    return models.Filter(must=must, must_not=must_not or None) if must or must_not else None

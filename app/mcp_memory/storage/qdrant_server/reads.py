@@ -146,7 +146,7 @@ class Reads:
             ),
             f"counting {field.value}",
         )
-        counts = {str(hit.value): hit.count for hit in found.hits}
+        counts = {str(hit.value): hit.count for hit in found.hits if hit.count}  # a value that left stays listed with 0
         return dict(sorted(counts.items(), key=lambda pair: (-pair[1], pair[0])))
 
 

@@ -10,6 +10,7 @@ from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.storage.analysis import VERSION as TERMS_VERSION
 from mcp_memory.storage.bm25 import SETTINGS as BM25_SETTINGS
 from mcp_memory.storage.bm25 import SPARSE_NAME
+from mcp_memory.storage.payload import SUPERSEDED_KEY
 from mcp_memory.storage.qdrant_server import tuning
 from mcp_memory.storage.qdrant_server.points import FOLDED
 
@@ -167,6 +168,7 @@ def payload_indexes() -> dict[str, Any]:
             type=models.KeywordIndexType.KEYWORD, memory=models.Memory.COLD, enable_hnsw=False
         ),
         "store": keyword,
+        SUPERSEDED_KEY: keyword,
         "created_at": floating,
         "updated_at": floating,
         "revision": integer,

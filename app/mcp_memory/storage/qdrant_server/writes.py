@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_memory.domain.errors import InvalidInputError, MemoryNotFoundError, StorageUnavailableError
-from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, point_id
+from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, changed_tags, point_id
 from mcp_memory.domain.query import EVERYTHING, MemoryFilter
 from mcp_memory.storage.base import UpsertMode, UpsertOutcome
 from mcp_memory.storage.payload import from_payload, metadata_of, set_metadata, to_microseconds
@@ -159,8 +159,11 @@ class Writes:
 def _changed(payload: Mapping[str, Any], changes: MemoryChanges) -> dict[str, Any]:
     """The payload with the changes made, metadata merged key by key."""
     new = dict(payload)
-    if changes.tags is not None:
-        new["tags"] = list(changes.tags)
+    new["tags"] = list(
+        changed_tags(payload.get("tags") or (), tags=changes.tags, add=changes.add_tags, remove=changes.remove_tags)
+    )
+    if changes.store is not None:
+        new["store"] = changes.store
     if changes.memory_type is not None:
         new["memory_type"] = changes.memory_type
     if changes.metadata is not None:
@@ -172,5 +175,5 @@ def _changed(payload: Mapping[str, Any], changes: MemoryChanges) -> dict[str, An
 
 def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether both are the same write. Raw floats aren't compared: the server's reader may lose their last bit."""
-    fields = ("revision", "tags", "memory_type")
+    fields = ("revision", "tags", "memory_type", "store")
     return all(one.get(field) == other.get(field) for field in fields) and metadata_of(one) == metadata_of(other)

@@ -12,7 +12,7 @@ from typing import TypeVar
 import apsw
 
 from mcp_memory.domain.errors import DimensionMismatchError, MemoryNotFoundError
-from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, point_id
+from mcp_memory.domain.memory import EmbeddedMemory, Memory, MemoryChanges, changed_tags, point_id
 from mcp_memory.domain.query import Cursor, FacetField, MemoryFilter, Page
 from mcp_memory.storage.base import OptimizeReport, StorageStats, UpsertMode, UpsertOutcome
 from mcp_memory.storage.sqlite_vec import schema
@@ -168,7 +168,8 @@ class Database:
             old = rows[0].memory
             memory = replace(
                 old,
-                tags=old.tags if changes.tags is None else changes.tags,
+                tags=changed_tags(old.tags, tags=changes.tags, add=changes.add_tags, remove=changes.remove_tags),
+                store=old.store if changes.store is None else changes.store,
                 memory_type=old.memory_type if changes.memory_type is None else changes.memory_type,
                 metadata={**old.metadata, **(changes.metadata or {})},
                 updated_at=old.updated_at if changes.updated_at is None else round(changes.updated_at, 6),
@@ -185,6 +186,9 @@ class Database:
                 f"UPDATE memories SET {', '.join(f'{name} = ?' for name in values)} WHERE id = ?",
                 (*values.values(), rows[0].rowid),
             )
+            if memory.store != old.store:
+                for rowid, vector in self.vectors.get([rows[0].rowid]).items():
+                    self.vectors.put(rowid, vector, memory.store)
             self._index.change(rows[0].rowid, memory)
         return memory
 

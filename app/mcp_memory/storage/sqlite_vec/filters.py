@@ -41,4 +41,8 @@ def condition(where: MemoryFilter) -> Condition:
         made.add("p.created_at < ?", where.created_to)
     if where.store is not None:
         made.add("p.store = ?", where.store)
+    if where.current_only:
+        made.add("p.id NOT IN (SELECT s.id FROM mcp_superseded s)")
+    if where.superseded_by is not None:
+        made.add("p.id IN (SELECT s.id FROM mcp_superseded s WHERE s.superseded_by = ?)", where.superseded_by)
     return made

@@ -47,6 +47,7 @@ class Index:
             ),
         )
         self._put_tags(rowid, memory)
+        self._put_superseded(rowid, memory)
         self._put_terms(rowid, memory.content)
 
     def _put_terms(self, rowid: int, content: str) -> None:
@@ -80,21 +81,27 @@ class Index:
     def change(self, rowid: int, memory: Memory) -> None:
         """Index an update, which leaves content and vector as they are."""
         self._connection.execute(
-            "UPDATE mcp_points SET memory_type = ?, revision = ?, created_at = ?, ours = 1, "
+            "UPDATE mcp_points SET memory_type = ?, store = ?, revision = ?, created_at = ?, ours = 1, "
             "(seen_tags, seen_type, seen_store, seen_created) = "
             f"(SELECT {self._seen} FROM memories m WHERE m.id = mcp_points.id) WHERE id = ?",
-            (memory.memory_type, memory.revision, memory.created_at, rowid),
+            (memory.memory_type, memory.store, memory.revision, memory.created_at, rowid),
         )
-        self._connection.execute("DELETE FROM mcp_tags WHERE id = ?", (rowid,))
+        for table in ("mcp_tags", "mcp_superseded"):
+            self._connection.execute(f"DELETE FROM {table} WHERE id = ?", (rowid,))
         self._put_tags(rowid, memory)
+        self._put_superseded(rowid, memory)
 
     def _put_tags(self, rowid: int, memory: Memory) -> None:
         self._connection.executemany(
             "INSERT INTO mcp_tags VALUES (?, ?)", [(tag, rowid) for tag in dict.fromkeys(memory.tags)]
         )
 
+    def _put_superseded(self, rowid: int, memory: Memory) -> None:
+        if memory.superseded_by is not None:
+            self._connection.execute("INSERT INTO mcp_superseded VALUES (?, ?)", (rowid, memory.superseded_by))
+
     def remove(self, rowid: int) -> None:
-        for table in ("mcp_points", "mcp_tags", "mcp_terms"):
+        for table in ("mcp_points", "mcp_tags", "mcp_terms", "mcp_superseded"):
             self._connection.execute(f"DELETE FROM {table} WHERE id = ?", (rowid,))
 
     def next_revision(self, now: float, given: int = 1) -> int:

@@ -96,6 +96,11 @@ CREATE INDEX mcp_tags_of ON mcp_tags(id);
 CREATE TABLE mcp_terms (term INTEGER NOT NULL, id INTEGER NOT NULL, weight REAL NOT NULL, PRIMARY KEY (term, id)) WITHOUT ROWID;
 CREATE INDEX mcp_terms_of ON mcp_terms(id);
 """
+_SUPERSEDED = """
+CREATE TABLE IF NOT EXISTS mcp_superseded (id INTEGER PRIMARY KEY, superseded_by TEXT NOT NULL);
+CREATE INDEX IF NOT EXISTS mcp_superseded_by ON mcp_superseded(superseded_by);
+"""
+"""Indexed memories that a newer one of ours superseded. Beside the index since 0.2: older releases go on without it."""
 _DIMENSIONS = re.compile(r"float\s*\[\s*(\d+)\s*\]", re.IGNORECASE)
 _PARTITION = re.compile(r"partition\s+key", re.IGNORECASE)
 
@@ -146,13 +151,14 @@ def prepare(connection: apsw.Connection, model: ModelIdentity) -> Layout:
     if "memory_embeddings" not in _tables(connection):
         connection.execute(_VECTORS.format(dimensions=model.dimensions))
     if _index_version(connection, _tables(connection)) != INDEX_VERSION:
-        for table in ("mcp_state", "mcp_points", "mcp_tags", "mcp_terms"):
+        for table in ("mcp_state", "mcp_points", "mcp_tags", "mcp_terms", "mcp_superseded"):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
         connection.execute(_INDEX)
         connection.execute(
             "INSERT INTO mcp_state VALUES ('index_version', ?), ('revision', 0), ('terms', ?)",
             (INDEX_VERSION, TERMS_VERSION),
         )
+    connection.execute(_SUPERSEDED)
     # The original records no model: the one that first opens its database with the right dimension is taken at its word.
     connection.executemany(
         "INSERT OR REPLACE INTO mcp_state VALUES (?, ?)",
