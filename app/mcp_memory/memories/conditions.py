@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import tzinfo
 
 from mcp_memory.domain.checks import check_memory_type, check_store_choice
@@ -35,12 +36,13 @@ def to_filter(conditions: Conditions | None, *, now: float, zone: tzinfo, deleti
         created_from=max((bound for bound in (after, named.start) if bound is not None), default=None),
         created_to=min((bound for bound in (before, named.end) if bound is not None), default=None),
         store=check_store_choice(conditions.store),
+        current_only=not conditions.include_superseded,
     )
 
 
 def selects(where: MemoryFilter) -> bool:
     """Whether something besides a store narrows the filter."""
-    return where != MemoryFilter(tag_match=where.tag_match, store=where.store)
+    return not replace(where, store=None).empty
 
 
 def refuse_blanks(conditions: Conditions) -> None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+SHORT_HASH = 12
+"""Digits from which a hash may be given short, as the tools show it."""
+
+
 @dataclass(frozen=True, slots=True)
 class MemoriesOptions:
     """What the settings decide about the use cases."""
@@ -64,16 +68,37 @@ class Context:
             )
         return vectors
 
+    async def named(self, name: str) -> Memory | None:
+        """The memory of this hash, id of another store, or short hash. Raises InvalidInputError for an ambiguous one."""
+        names = spellings(name)
+        there = await self.storage.get(names)
+        return next((there[one] for one in names if one in there), None) or await self.shortened(name)
+
+    async def shortened(self, name: str) -> Memory | None:
+        """The memory whose hash begins so; None for what is no short hash. Raises InvalidInputError where it fits several."""
+        short = name.strip().lower()
+        if not _is_short(short):
+            return None
+        found = await self.storage.hashes_with_prefix(short)
+        if len(found) > 1:
+            raise InvalidInputError(
+                f"The short hash {short} fits several memories ({', '.join(found)}): give the whole hash.",
+                field="content_hash",
+            )
+        return (await self.storage.get(found)).get(found[0]) if found else None
+
     async def existing(self, content_hash: str, store: str | None) -> Memory:
         """The memory of this hash. Raises MemoryNotFoundError where there is none, or it is in another store than `store`."""
-        names = spellings(content_hash)
-        there = await self.storage.get(names)
-        memory = next((there[name] for name in names if name in there), None)
+        memory = await self.named(content_hash)
         if memory is None:
             raise nothing_named(content_hash)
         if store is not None and memory.store != store:
             raise MemoryNotFoundError(content_hash)
         return memory
+
+
+def _is_short(text: str) -> bool:
+    return SHORT_HASH <= len(text) < len("0" * 64) and all(digit in "0123456789abcdef" for digit in text)
 
 
 def numbered(index: int, error: InvalidInputError) -> InvalidInputError:

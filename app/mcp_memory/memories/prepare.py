@@ -6,7 +6,7 @@ from mcp_memory.domain.agents import KEY, named_agent, with_agent_tag
 from mcp_memory.domain.checks import check_content, check_memory_type, check_metadata, check_store, check_time
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.hashes import check_content_hash
-from mcp_memory.domain.memory import Memory, content_hash, next_revision
+from mcp_memory.domain.memory import SUPERSEDED_BY, Memory, content_hash, next_revision
 from mcp_memory.domain.tags import parse_tags
 from mcp_memory.memories.context import Context
 from mcp_memory.memories.requests import NewMemory
@@ -18,7 +18,13 @@ def prepare(new: NewMemory, context: Context) -> Memory:
         raise InvalidInputError(
             "content_hash, created_at and updated_at are given by imports only.", field="content_hash"
         )
-    return _checked(new, context, imported=False)
+    memory = _checked(new, context, imported=False)
+    if memory.superseded_by is not None:
+        raise InvalidInputError(
+            "A new memory can't be superseded: store the newer one with `replaces`, which marks the older one.",
+            field=f"metadata.{SUPERSEDED_BY}",
+        )
+    return memory
 
 
 def prepare_imported(new: NewMemory, context: Context) -> Memory:

@@ -47,11 +47,17 @@ class StoreStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreResult:
-    """What became of one memory. `memory` is the stored one, new or old; None for INVALID."""
+    """What became of one memory. `memory` is the stored one, new or old; None for INVALID.
+
+    `similar` are current memories that mean nearly the same, where they were asked for; `replaced` is the hash of the memory
+    that this one superseded.
+    """
 
     status: StoreStatus
     message: str
     memory: Memory | None
+    similar: tuple[ScoredMemory, ...] = ()
+    replaced: str | None = None
 
     @property
     def stored(self) -> bool:
@@ -59,8 +65,30 @@ class StoreResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What an update changes; None or nothing leaves a part. `tags` replace all there are; `store` moves the memory."""
+
+    tags: RawTags = None
+    memory_type: str | None = None
+    metadata: Mapping[str, JsonValue] | None = None
+    add_tags: RawTags = None
+    remove_tags: RawTags = None
+    store: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateAnswer:
+    """The changed memories as they are now, and the hashes that named none."""
+
+    changed: list[Memory]
+    missing: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Conditions:
     """Which memories: all given conditions hold. `store` "all" or None means every store.
+
+    Superseded memories are left out unless `include_superseded`; a deletion always takes them along.
 
     `time_expr` is a natural-language range ("last week", "in March") on created_at; `after` is inclusive, `before` exclusive.
     """
@@ -74,6 +102,7 @@ class Conditions:
     store: str | None = DEFAULT_STORE
     open_ended: bool = False
     """`time_expr` says since when, not until when: "yesterday" includes today."""
+    include_superseded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +141,17 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ForgetAnswer:
-    """What was deleted or, in a dry run, would be. `hashes` names at most 1,000 of them."""
+    """What was deleted or, in a dry run, would be. `hashes` names at most 1,000 of them.
+
+    `preview` are the first of them, newest first; `predecessors` are hashes of memories that deleted ones had superseded and
+    that stay stored, left out of results.
+    """
 
     count: int
     hashes: list[str]
     dry_run: bool
+    preview: list[Memory] = field(default_factory=list)
+    predecessors: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

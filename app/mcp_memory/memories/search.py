@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mcp_memory.domain.checks import check_limit, check_query, check_store_choice, check_threshold
 from mcp_memory.domain.errors import InvalidInputError
-from mcp_memory.domain.hashes import nothing_named, spellings
+from mcp_memory.domain.hashes import nothing_named
 from mcp_memory.domain.memory import ScoredMemory
 from mcp_memory.domain.query import MemoryFilter, SearchMode, SearchQuery
 from mcp_memory.memories.conditions import to_filter
@@ -53,16 +53,17 @@ async def similar(
     content_hash: str, context: Context, *, limit: int, store: str | None, similarity_threshold: float | None
 ) -> SearchAnswer:
     started = time.perf_counter()
-    names = spellings(content_hash)
     choice = check_store_choice(store)
     query = SearchQuery(
         mode=SearchMode.SEMANTIC,
-        where=MemoryFilter(store=choice),
+        where=MemoryFilter(store=choice, current_only=True),
         limit=check_limit(limit),
         min_similarity=check_threshold(similarity_threshold),
     )
-    there = await context.storage.get_embedded(names)
-    stored = next((there[name] for name in names if name in there), None)
+    memory = await context.named(content_hash)
+    stored = (
+        None if memory is None else (await context.storage.get_embedded([memory.content_hash])).get(memory.content_hash)
+    )
     if stored is None or (choice is not None and stored.memory.store != choice):
         raise nothing_named(content_hash)
     hash_ = stored.memory.content_hash

@@ -17,6 +17,7 @@ from mcp_memory.memories import change, forget, listing, search, statistics, sto
 from mcp_memory.memories.conditions import to_filter
 from mcp_memory.memories.context import Context, MemoriesOptions
 from mcp_memory.memories.requests import (
+    Changes,
     CleanupReport,
     Conditions,
     ForgetAnswer,
@@ -29,6 +30,7 @@ from mcp_memory.memories.requests import (
     SearchRequest,
     Statistics,
     StoreResult,
+    UpdateAnswer,
 )
 from mcp_memory.storage.base import BaseStorage, OptimizeReport, StorageHealth, StorageStats
 
@@ -60,20 +62,33 @@ class Memories:
 
     # Store
 
-    async def store(self, new: NewMemory, *, semantic_dedup: bool | None = None) -> StoreResult:
+    async def store(
+        self,
+        new: NewMemory,
+        *,
+        semantic_dedup: bool | None = None,
+        replaces: str | None = None,
+        name_similar: bool = False,
+    ) -> StoreResult:
         """Store one memory durably: STORED, or DUPLICATE / SIMILAR with the memory that is already there.
 
-        `semantic_dedup` overrides the setting for this call. The result is never INVALID: that raises.
+        `semantic_dedup` overrides the setting for this call. The result is never INVALID: that raises. `replaces` is the hash of
+        a memory that this one supersedes: it stays by hash and leaves results. `name_similar` looks for current memories that
+        mean nearly the same.
         """
-        return await store.store(new, self._context, semantic_dedup=semantic_dedup)
+        return await store.store(
+            new, self._context, semantic_dedup=semantic_dedup, replaces=replaces, name_similar=name_similar
+        )
 
-    async def store_many(self, items: Sequence[NewMemory], *, skip_invalid: bool = True) -> list[StoreResult]:
+    async def store_many(
+        self, items: Sequence[NewMemory], *, skip_invalid: bool = True, name_similar: bool = False
+    ) -> list[StoreResult]:
         """Store many, one result each, in order; duplicates inside the batch are found too.
 
         Items that break a rule are INVALID in the result and the others are stored; with `skip_invalid=False` the first of
         them raises instead, and nothing is stored.
         """
-        return await store.store_many(items, self._context, skip_invalid=skip_invalid)
+        return await store.store_many(items, self._context, skip_invalid=skip_invalid, name_similar=name_similar)
 
     # Search
 
@@ -116,20 +131,32 @@ class Memories:
         metadata: Mapping[str, JsonValue] | None = None,
         preserve_timestamps: bool = False,
         store: str | None = None,
+        add_tags: RawTags = None,
+        remove_tags: RawTags = None,
+        move_to: str | None = None,
     ) -> Memory:
-        """Change tags (replaced), type, metadata (merged key by key); None leaves a part. Returns the memory as it is now.
+        """Change tags (replaced, or added and removed), type, metadata (merged key by key); None leaves a part.
+
+        `move_to` is the store that the memory belongs to from now on, `store` the one it must be in. Returns the memory as it is
+        now.
 
         `updated_at` becomes now; with `preserve_timestamps` a change of metadata alone leaves it (as the original does).
         Raises MemoryNotFoundError, and InvalidInputError where nothing is to be changed.
         """
         return await change.update(
             content_hash,
+            Changes(tags, memory_type, metadata, add_tags, remove_tags, move_to),
             self._context,
-            tags=tags,
-            memory_type=memory_type,
-            metadata=metadata,
             preserve_timestamps=preserve_timestamps,
             store=store,
+        )
+
+    async def update_many(
+        self, hashes: Sequence[str], changes: Changes, *, preserve_timestamps: bool = False, store: str | None = None
+    ) -> UpdateAnswer:
+        """The same changes for each of 1 to 1,000 memories; hashes that name none are told, the others are changed."""
+        return await change.update_many(
+            hashes, changes, self._context, preserve_timestamps=preserve_timestamps, store=store
         )
 
     async def delete(self, content_hash: str, *, store: str | None = None) -> str:
@@ -162,14 +189,23 @@ class Memories:
         return await transfer.hashes(cursor, self._context, limit=limit)
 
     async def forget(
-        self, conditions: Conditions | None = None, *, hashes: Sequence[str] | None = None, dry_run: bool = False
+        self,
+        conditions: Conditions | None = None,
+        *,
+        hashes: Sequence[str] | None = None,
+        dry_run: bool = False,
+        expect: int | None = None,
+        unasked: int | None = None,
     ) -> ForgetAnswer:
         """Delete what meets all conditions, or the named hashes (where both are given: the named ones that meet them).
 
         Tags, memory_type or a time must be among the conditions, or hashes given: a store alone is not a condition. `after` a
-        day begins with the next one here, and a condition that is given and blank is refused.
+        day begins with the next one here, and a condition that is given and blank is refused. Superseded memories go as well.
+        With `expect` only exactly so many are deleted; without it at most `unasked`, where that is given.
         """
-        return await forget.forget(conditions, self._context, hashes=hashes, dry_run=dry_run)
+        return await forget.forget(
+            conditions, self._context, hashes=hashes, dry_run=dry_run, expect=expect, unasked=unasked
+        )
 
     async def cleanup(self, *, dry_run: bool = False) -> CleanupReport:
         """Remove duplicates: of memories with one normalised content under several hashes, the newest stays.

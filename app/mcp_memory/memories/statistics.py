@@ -19,7 +19,7 @@ TIE = 1e-6
 
 
 async def tags(store: str | None, context: Context) -> dict[str, int]:
-    return await context.storage.tags(MemoryFilter(store=check_store_choice(store)))
+    return await context.storage.tags(MemoryFilter(store=check_store_choice(store), current_only=True))
 
 
 async def facet(field: FacetField, store: str | None, context: Context) -> dict[str, int]:

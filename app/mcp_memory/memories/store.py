@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mcp_memory.domain.errors import InvalidInputError
-from mcp_memory.domain.memory import EmbeddedMemory, Memory, similarity_score
+from mcp_memory.domain.memory import EmbeddedMemory, Memory, ScoredMemory, similarity_score
 from mcp_memory.domain.query import MemoryFilter, SearchMode, SearchQuery
+from mcp_memory.memories import replacing
 from mcp_memory.memories.context import Context, numbered
 from mcp_memory.memories.prepare import prepare
 from mcp_memory.memories.requests import NewMemory, StoreResult, StoreStatus
@@ -22,17 +24,26 @@ CONVERSATION = "conversation_id"
 """Key of the metadata. Turns of one conversation resemble each other and are all wanted: they are compared with nothing."""
 STORE_ANYHOW = "give it a conversation_id (REST, MCP), or --conversation NAME (memory store)"
 MAX_BATCH = 1_000
+SIMILAR_COSINE = 0.75
+"""From here on two short texts mostly say something about the same thing: docs/benchmarks.md, "Similar memories"."""
+NAMED_SIMILAR = 3
 SLICE = 128
 """Memories embedded and written at a time: bounds what a batch holds in memory, and lets others in between."""
 
 
-async def store(new: NewMemory, context: Context, *, semantic_dedup: bool | None) -> StoreResult:
+async def store(
+    new: NewMemory, context: Context, *, semantic_dedup: bool | None, replaces: str | None, name_similar: bool
+) -> StoreResult:
     memory = prepare(new, context)
-    results = await _store_prepared([memory], context, semantic_dedup=semantic_dedup)
+    if replaces is not None:
+        return await replacing.store_in_place_of(replaces, memory, context)
+    results = await store_prepared([memory], context, semantic_dedup=semantic_dedup, name_similar=name_similar)
     return results[memory.content_hash]
 
 
-async def store_many(items: Sequence[NewMemory], context: Context, *, skip_invalid: bool) -> list[StoreResult]:
+async def store_many(
+    items: Sequence[NewMemory], context: Context, *, skip_invalid: bool, name_similar: bool
+) -> list[StoreResult]:
     if len(items) > MAX_BATCH:
         raise InvalidInputError(
             f"A batch has at most {MAX_BATCH:,} memories, got {len(items):,}. Send several.", field="memories"
@@ -46,10 +57,11 @@ async def store_many(items: Sequence[NewMemory], context: Context, *, skip_inval
                 raise numbered(index, error) from None
             prepared.append(StoreResult(StoreStatus.INVALID, error.message, None))
     first = {memory.content_hash: memory for memory in reversed(prepared) if isinstance(memory, Memory)}
-    stored = await _store_prepared(
+    stored = await store_prepared(
         [memory for memory in prepared if isinstance(memory, Memory) and first[memory.content_hash] is memory],
         context,
         semantic_dedup=None,
+        name_similar=name_similar,
     )
     return [_result_of(item, first, stored) if isinstance(item, Memory) else item for item in prepared]
 
@@ -62,8 +74,8 @@ def _result_of(memory: Memory, first: dict[str, Memory], stored: dict[str, Store
     return _duplicate(memory, result.memory)
 
 
-async def _store_prepared(
-    memories: Sequence[Memory], context: Context, *, semantic_dedup: bool | None
+async def store_prepared(
+    memories: Sequence[Memory], context: Context, *, semantic_dedup: bool | None, name_similar: bool = False
 ) -> dict[str, StoreResult]:
     """Results by hash, of memories whose hashes all differ."""
     dedup = context.options.semantic_dedup_enabled if semantic_dedup is None else semantic_dedup
@@ -86,7 +98,26 @@ async def _store_prepared(
             results |= similar
             embedded = [item for item in embedded if item.memory.content_hash not in similar]
         results |= await _insert(embedded, context)
+        if name_similar:
+            for item in embedded:
+                near = await near_memories(item, context)
+                results[item.memory.content_hash] = replace(results[item.memory.content_hash], similar=near)
     return results
+
+
+async def near_memories(item: EmbeddedMemory, context: Context) -> tuple[ScoredMemory, ...]:
+    """The current memories of its store that say nearly the same, most similar first; itself aside."""
+    hits = await context.storage.search(
+        SearchQuery(
+            mode=SearchMode.SEMANTIC,
+            vector=item.vector,
+            where=MemoryFilter(store=item.memory.store, current_only=True),
+            limit=NAMED_SIMILAR,
+            min_similarity=similarity_score(SIMILAR_COSINE),
+            exclude=item.memory.content_hash,
+        )
+    )
+    return tuple(hits)
 
 
 async def _insert(embedded: Sequence[EmbeddedMemory], context: Context) -> dict[str, StoreResult]:
@@ -98,7 +129,7 @@ async def _insert(embedded: Sequence[EmbeddedMemory], context: Context) -> dict[
         existed = []
         for item, outcome in zip(waiting, outcomes, strict=True):
             if outcome is UpsertOutcome.STORED:
-                results[item.memory.content_hash] = _stored(item.memory)
+                results[item.memory.content_hash] = stored(item.memory)
             else:
                 existed.append(item)
         there = await context.storage.get([item.memory.content_hash for item in existed]) if existed else {}
@@ -126,7 +157,7 @@ async def _similar(embedded: Sequence[EmbeddedMemory], context: Context) -> dict
             results[item.memory.content_hash] = StoreResult(
                 StoreStatus.SIMILAR,
                 f"Duplicate content detected (semantically similar to {near.content_hash}); "
-                f"nothing was stored: update that memory, or store this one all the same: {STORE_ANYHOW}.",
+                f"nothing was stored: update that memory, store this one in its place (replaces), or all the same: {STORE_ANYHOW}.",
                 near,
             )
     return results
@@ -137,7 +168,7 @@ async def _nearest_stored(item: EmbeddedMemory, threshold: float, context: Conte
         SearchQuery(
             mode=SearchMode.SEMANTIC,
             vector=item.vector,
-            where=MemoryFilter(store=item.memory.store),
+            where=MemoryFilter(store=item.memory.store, current_only=True),
             limit=1,
             min_similarity=similarity_score(threshold),
         )
@@ -165,7 +196,7 @@ def _cosine(one: Vector, other: Vector) -> float:
     return float(np.dot(one, other))
 
 
-def _stored(memory: Memory) -> StoreResult:
+def stored(memory: Memory) -> StoreResult:
     return StoreResult(StoreStatus.STORED, f"Memory stored successfully (hash: {memory.content_hash})", memory)
 
 
@@ -173,8 +204,13 @@ def _duplicate(new: Memory, there: Memory) -> StoreResult:
     # Clients of the original match the text up to the parenthesis, then its end or a semicolon.
     message = f"Duplicate content detected (exact match); stored as {there.content_hash}"
     if there.store != new.store:
-        message += f" in the store {there.store!r}"
+        message += f" in the store {there.store!r}; move it with memory_update, updates {{'store': {new.store!r}}}"
     message += "."
+    if there.superseded_by is not None:
+        message += (
+            f" It was superseded by {there.superseded_by} and is left out of results: if it is true again, store it with "
+            f"replaces={there.superseded_by}."
+        )
     if there.content != new.content:
         message += " The stored text differs from this one in case or outer blanks; it was not changed."
     if there.tags != new.tags or there.memory_type != new.memory_type or there.metadata != new.metadata:

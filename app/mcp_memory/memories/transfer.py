@@ -25,7 +25,7 @@ def export_embedded(
     conditions: Conditions | None, context: Context, *, after_hash: str | None, after_id: str | None = None
 ) -> AsyncIterator[EmbeddedMemory]:
     """Input is checked at the call, before the first memory is asked for: an answer may have begun to stream by then."""
-    where = to_filter(conditions, now=context.clock(), zone=context.options.zone)
+    where = replace(to_filter(conditions, now=context.clock(), zone=context.options.zone), current_only=False)
     if after_hash is not None:
         if not has_the_form(check_content_hash(after_hash)):
             raise malformed(after_hash)
