@@ -27,6 +27,8 @@ PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
 REQUEST_SECONDS = 600.0
 """A tool that deletes or checks a million memories takes its time; clients cancel what they no longer want."""
 AT_A_TIME = 256
+CONSTANT = frozenset({"tools/list"})
+"""Methods whose answer follows from the settings alone."""
 
 
 def serve_stdio() -> bool:
@@ -68,11 +70,27 @@ def _store() -> StoreIdentity:
     return identify(load_settings())
 
 
+def _constant_results() -> JsonObject:
+    from mcp_memory.config import load_settings  # noqa: PLC0415
+    from mcp_memory.mcp.tools.registry import descriptions  # noqa: PLC0415
+
+    settings = load_settings()
+    tools = descriptions(legacy_names=settings.legacy_tool_names, everything=settings.list_all_tools)
+    return {"tools/list": {"tools": tools}}
+
+
 class Bridge:
     """One MCP session. `write` sends one message (a line without its end) to the client."""
 
-    def __init__(self, client: Callable[[], Coroutine[Any, Any, OwnerClient]], write: Write) -> None:
+    def __init__(
+        self,
+        client: Callable[[], Coroutine[Any, Any, OwnerClient]],
+        write: Write,
+        constants: Callable[[], JsonObject] | None = None,
+    ) -> None:
         self._make_client = client
+        self._make_constants = constants or _constant_results
+        self._constant: asyncio.Task[JsonObject] | None = None
         self._write = write
         self._client: asyncio.Task[OwnerClient] | None = None
         self._version: str | None = None
@@ -107,7 +125,7 @@ class Bridge:
 
     async def close(self) -> None:
         """Drop what is still in work."""
-        tasks = [task for task in (*self._tasks, self._warming, self._client) if task is not None]
+        tasks = [task for task in (*self._tasks, self._warming, self._client, self._constant) if task is not None]
         client = (
             self._client.result() if self._client and self._client.done() and not self._client.exception() else None
         )
@@ -176,14 +194,10 @@ class Bridge:
         method, id_ = message.get("method"), message["id"]
         if not isinstance(method, str):
             return []  # a response; this server asks its clients nothing
-        if method == "initialize":
-            params = message.get("params")
-            result = initialize_result(params.get("protocolVersion") if isinstance(params, dict) else None)
-            self._version = str(result["protocolVersion"])
-            return [_dump({"jsonrpc": "2.0", "id": id_, "result": result})]
-        if method == "ping":
-            return [_dump({"jsonrpc": "2.0", "id": id_, "result": {}})]
         try:
+            own = await self._own_result(method, message.get("params"))
+            if own is not None:
+                return [_dump({"jsonrpc": "2.0", "id": id_, "result": own})]
             client = await self._connected()
             response = await client.request(
                 "POST",
@@ -195,6 +209,25 @@ class Bridge:
         except MemoryServiceError as error:
             return [_dump(_error(id_, INTERNAL_ERROR, error.message, {"code": error.code}))]
         return _messages(response, id_)
+
+    async def _own_result(self, method: str, params: object) -> JsonObject | None:
+        """The result of what needs no owner; None for everything else."""
+        if method == "initialize":
+            result = initialize_result(params.get("protocolVersion") if isinstance(params, dict) else None)
+            self._version = str(result["protocolVersion"])
+            return result
+        if method == "ping":
+            return {}
+        if method in CONSTANT and self._version is not None and _plain(params):
+            constant: JsonObject = (await self._constants())[method]
+            return constant
+        return None
+
+    async def _constants(self) -> JsonObject:
+        """What the owner would answer and no memory changes: who asks for the tools doesn't wait for a model to load."""
+        if self._constant is None or (self._constant.done() and self._constant.exception() is not None):
+            self._constant = asyncio.create_task(asyncio.to_thread(self._make_constants))
+        return await asyncio.shield(self._constant)
 
     async def _warm_up(self) -> None:
         """Find or start the owner before the first tool is called."""
@@ -211,6 +244,13 @@ class Bridge:
 
     async def _send(self, message: JsonObject) -> None:
         await self._write(_dump(message))
+
+
+def _plain(params: object) -> bool:
+    """Whether a request asks for the first page, in a session that began with `initialize`."""
+    return not isinstance(params, dict) or not (
+        set(params) - {"_meta"} or "io.modelcontextprotocol/protocolVersion" in (params.get("_meta") or {})
+    )
 
 
 def _messages(response: Response, id_: str | float) -> list[bytes]:

@@ -85,6 +85,32 @@ class Arguments:
             return value
         return self.filled(name)
 
+    def raw(self, name: str) -> Any:
+        """As it was given; None where it wasn't."""
+        return self._values.get(name)
+
+    def texts(self, name: str) -> list[str]:
+        """A list of texts, also one text with commas or a JSON array; [] where it isn't given."""
+        value = self._values.get(name)
+        if isinstance(value, str):
+            value = _parsed_list(value)
+        if value is None:
+            return []
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return [item for item in value if item.strip()]
+        raise _wrong(name, "a list of texts", self._values[name])
+
+    def objects(self, name: str) -> list[dict[str, Any]]:
+        """A list of JSON objects, also as text; [] where it isn't given."""
+        value = self._values.get(name)
+        if isinstance(value, str):
+            value = _parsed_object(value)
+        if value is None:
+            return []
+        if isinstance(value, list) and all(isinstance(item, dict | str) for item in value):
+            return [{"content": item} if isinstance(item, str) else item for item in value]
+        raise _wrong(name, "a list of JSON objects", self._values[name])
+
     def mapping(self, name: str) -> dict[str, Any] | None:
         """A JSON object, also as text."""
         value = self._values.get(name)
@@ -93,6 +119,10 @@ class Arguments:
         if value is None or isinstance(value, dict):
             return value
         raise _wrong(name, "a JSON object", self._values[name])
+
+
+def _parsed_list(text: str) -> Any:
+    return _parsed_object(text) if text.strip().startswith("[") else [part.strip() for part in text.split(",")]
 
 
 def _parsed_object(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""JSON schemas in the subset that every client accepts: one `type` each, no references, no unions, everything described."""
+"""JSON schemas in the subset that every client accepts: one `type` each, no references, no unions."""
 
 from __future__ import annotations
 
@@ -55,7 +55,6 @@ def mapping(
     *,
     required: Sequence[str] = (),
     description: str | None = None,
-    open_ended: bool = False,
 ) -> JsonSchema:
     """An object. `properties` is there even when it is empty: some clients refuse a schema without it."""
     schema: JsonSchema = {"type": "object", "properties": dict(properties)}
@@ -63,7 +62,18 @@ def mapping(
         schema["required"] = list(required)
     if description is not None:
         schema["description"] = description
-    return {**schema, "additionalProperties": open_ended}
+    return {**schema, "additionalProperties": False}
+
+
+def free_object(description: str) -> JsonSchema:
+    """An object of any keys. Nothing is said about them: converters read `properties` as all there are (mcpo then keeps no
+    other), and refuse `additionalProperties: true` (OpenAI's strict mode)."""
+    return {"type": "object", "description": description}
+
+
+def shown_memories(description: str) -> JsonSchema:
+    """Memories as answers show them."""
+    return objects(description, free_object("A memory: content_hash, date, memory_type, tags, metadata, content"))
 
 
 def memory(description: str, extra: Mapping[str, JsonSchema] | None = None) -> JsonSchema:
@@ -74,7 +84,7 @@ def memory(description: str, extra: Mapping[str, JsonSchema] | None = None) -> J
             "content_hash": text("64 hex digits that name this memory in memory_update and memory_delete"),
             "tags": texts("Tags"),
             "memory_type": text("Type, where it has one"),
-            "metadata": mapping({}, description="Metadata", open_ended=True),
+            "metadata": free_object("Metadata"),
             "store": text("The store it is in"),
             "created_at": number("UTC seconds"),
             "created_at_iso": text("ISO 8601, UTC"),

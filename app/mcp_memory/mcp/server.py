@@ -38,7 +38,7 @@ def build_server(
     """A server that asks `get_memories` at every request, so that it can be built before the storage is open."""
     tools = answered_tools(legacy_names=legacy_names)
     listed = listed_tools(legacy_names=legacy_names, everything=list_everything)
-    descriptions = [_described(tool, everything=list_everything) for tool in listed.values()]
+    descriptions = [types.Tool.model_validate(tool.described(everything=list_everything)) for tool in listed.values()]
 
     async def list_tools(_context: Context, _page: Page) -> types.ListToolsResult:
         return types.ListToolsResult(tools=descriptions)
@@ -82,23 +82,6 @@ def build_server(
         on_list_resources=list_resources,
         on_list_resource_templates=list_templates,
         on_read_resource=read,
-    )
-
-
-def _described(tool: Tool, *, everything: bool) -> types.Tool:
-    return types.Tool(
-        name=tool.name,
-        title=tool.title,
-        description=tool.description,
-        input_schema=tool.input_schema(everything=everything),
-        output_schema=tool.output,
-        annotations=types.ToolAnnotations(
-            title=tool.title,
-            read_only_hint=tool.read_only,
-            destructive_hint=tool.destructive,
-            idempotent_hint=tool.idempotent,
-            open_world_hint=False,
-        ),
     )
 
 

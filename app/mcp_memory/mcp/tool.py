@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, TypeAlias
@@ -51,6 +51,23 @@ class Tool:
         shown = {**self.parameters, **self.accepted} if everything else self.parameters
         return schemas.mapping(shown, required=self.required)
 
+    def described(self, *, everything: bool = False) -> dict[str, Any]:
+        """The tool as `tools/list` has it, a JSON object."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "description": self.description,
+            "inputSchema": self.input_schema(everything=everything),
+            "outputSchema": self.output,
+            "annotations": {
+                "title": self.title,
+                "readOnlyHint": self.read_only,
+                "destructiveHint": self.destructive,
+                "idempotentHint": self.idempotent,
+                "openWorldHint": False,
+            },
+        }
+
     async def call(self, memories: Memories, arguments: Mapping[str, Any]) -> ToolAnswer:
         """Run it. An argument it doesn't have is refused: one that was meant to narrow a deletion must not be lost."""
         given = self._named(arguments)
@@ -77,8 +94,13 @@ class Tool:
 
     def _unknown(self, name: str) -> InvalidInputError:
         known = ", ".join(self.parameters) or "none"
-        (near,) = get_close_matches(name, self.parameters, n=1) or ("",)
+        near = nearest_name(name, self.parameters)
         hint = f" Did you mean {near}?" if near else ""
         return InvalidInputError(
             f"{self.name} has no argument {name!r:.80}.{hint} Its arguments: {known}.", field=name[:80]
         )
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str | None:
+    """The known name that is spelt most like it."""
+    return next(iter(get_close_matches(name, list(known), n=1)), None)

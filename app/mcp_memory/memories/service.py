@@ -60,6 +60,11 @@ class Memories:
         notices, self.notices = self.notices, []
         return notices
 
+    @property
+    def model_name(self) -> str:
+        """The embedding model's."""
+        return self._context.embedder.identity.name
+
     # Store
 
     async def store(

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from mcp_memory.cli.bridge import Bridge
+from mcp_memory.mcp.tools.registry import listed_tools
 from mcp_memory.owner.client import OwnerClient
 from unit.owner.conftest import folder  # noqa: F401  (a fixture)
 from unit.owner.small_service import starter, store_at, until
@@ -70,8 +71,8 @@ async def test_the_handshake_is_answered_before_any_owner_is_there(client: Clien
 
 async def test_requests_are_carried_with_the_negotiated_version(client: Client) -> None:
     await client.ask("initialize", protocolVersion="2025-03-26")
-    answer = await client.ask("tools/list", 7)
-    assert answer == {"jsonrpc": "2.0", "id": 7, "result": {"method": "tools/list", "version": "2025-03-26"}}
+    answer = await client.ask("resources/list", 7)
+    assert answer == {"jsonrpc": "2.0", "id": 7, "result": {"method": "resources/list", "version": "2025-03-26"}}
 
 
 async def test_a_quick_request_overtakes_a_slow_one(client: Client) -> None:
@@ -207,3 +208,19 @@ def test_initialize_is_answered_in_half_a_second_with_nothing_heavy_loaded(tmp_p
         times = psutil.Process(process.pid).cpu_times()
         assert times.user + times.system < 0.5, times
         process.stdin.close()
+
+
+async def test_the_tools_are_listed_while_no_owner_answers() -> None:
+    """A cold owner takes seconds to load its model; what is asked here never changes."""
+    written: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def never() -> OwnerClient:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    bridge = Bridge(never, written.put)
+    client = Client(bridge, written)
+    await client.ask("initialize", protocolVersion="2025-06-18")
+    answer = await client.ask("tools/list", 2)
+    assert [tool["name"] for tool in answer["result"]["tools"]] == list(listed_tools())
+    await bridge.close()

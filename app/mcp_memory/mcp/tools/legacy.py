@@ -9,17 +9,22 @@ from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.timesentences import split_time
 from mcp_memory.mcp import schemas
 from mcp_memory.mcp.arguments import Arguments
+from mcp_memory.mcp.legacy_answers import FOUND, LISTED, found, listed
 from mcp_memory.mcp.tool import Tool, ToolAnswer
-from mcp_memory.mcp.tools.delete import MEMORY_DELETE, delete
+from mcp_memory.mcp.tools.delete import MEMORY_DELETE, remove
 from mcp_memory.mcp.tools.figures import MEMORY_HEALTH
-from mcp_memory.mcp.tools.listing import MEMORY_LIST, listed
-from mcp_memory.mcp.tools.search import MAX_CHARS, MEMORY_SEARCH, found
+from mcp_memory.mcp.tools.listing import MEMORY_LIST
+from mcp_memory.mcp.tools.search import MEMORY_SEARCH
 from mcp_memory.mcp.tools.store import MEMORY_STORE
 from mcp_memory.memories.requests import Conditions, SearchRequest
 from mcp_memory.memories.service import Memories
 
+_MAX_CHARS = schemas.integer("Longest answer in characters; memories that don't fit are left out", minimum=0)
 _N_RESULTS = schemas.integer("How many at most", minimum=1, maximum=100, default=5)
 _BY_TAG_LIMIT = 100
+_NOTHING_MORE = {
+    name: schema for name, schema in MEMORY_SEARCH.accepted.items() if schemas.WITHOUT_EFFECT in schema["description"]
+}
 
 
 async def _retrieve(memories: Memories, arguments: Arguments) -> ToolAnswer:
@@ -50,9 +55,10 @@ async def _by_tag(memories: Memories, arguments: Arguments) -> ToolAnswer:
 
 
 async def _delete(memories: Memories, arguments: Arguments) -> ToolAnswer:
-    if arguments.filled("content_hash") is None:
+    content_hash = arguments.filled("content_hash")
+    if content_hash is None:
         raise InvalidInputError("The argument content_hash is required.", field="content_hash")
-    return await delete(memories, arguments)
+    return await remove(memories, arguments, [content_hash], unasked=None)
 
 
 async def _list(memories: Memories, arguments: Arguments) -> ToolAnswer:
@@ -67,9 +73,9 @@ STORE_MEMORY = replace(
     title="Store a memory (old name)",
     description="Old name of memory_store: prefer that one.",
     parameters={
-        name: MEMORY_STORE.parameters[name]
-        for name in ("content", "tags", "memory_type", "metadata", "conversation_id", "store")
+        name: MEMORY_STORE.parameters[name] for name in ("content", "tags", "memory_type", "metadata", "store")
     },
+    required=("content",),
     accepted={**MEMORY_STORE.accepted, "client_hostname": schemas.text(schemas.WITHOUT_EFFECT)},
 )
 RETRIEVE_MEMORY = replace(
@@ -80,10 +86,13 @@ RETRIEVE_MEMORY = replace(
     parameters={
         "query": schemas.text("What to look for, in natural language"),
         "n_results": _N_RESULTS,
-        "similarity_threshold": MEMORY_SEARCH.parameters["similarity_threshold"],
-        "max_response_chars": MAX_CHARS,
+        "similarity_threshold": MEMORY_SEARCH.accepted["similarity_threshold"],
+        "max_response_chars": _MAX_CHARS,
     },
     required=("query",),
+    accepted=_NOTHING_MORE,
+    aliases={},
+    output=FOUND,
     run=_retrieve,
 )
 RECALL_MEMORY = replace(
@@ -94,9 +103,12 @@ RECALL_MEMORY = replace(
     parameters={
         "query": schemas.text('A question with a time in it, e.g. "what did we decide last week about Atlas"'),
         "n_results": _N_RESULTS,
-        "max_response_chars": MAX_CHARS,
+        "max_response_chars": _MAX_CHARS,
     },
     required=("query",),
+    accepted=_NOTHING_MORE,
+    aliases={},
+    output=FOUND,
     run=_recall,
 )
 SEARCH_BY_TAG = replace(
@@ -108,8 +120,11 @@ SEARCH_BY_TAG = replace(
         "tags": schemas.texts("Tags to look for"),
         "tag": schemas.text("One tag, in place of tags"),
         "match_all": schemas.flag("Whether every tag must be there", default=False),
-        "max_response_chars": MAX_CHARS,
+        "max_response_chars": _MAX_CHARS,
     },
+    accepted=_NOTHING_MORE,
+    aliases={},
+    output=FOUND,
     run=_by_tag,
 )
 DELETE_MEMORY = replace(
@@ -117,7 +132,8 @@ DELETE_MEMORY = replace(
     name="delete_memory",
     title="Delete a memory (old name)",
     description="Old name of memory_delete: prefer that one.",
-    parameters={"content_hash": schemas.text("Hash of the memory to delete, 64 hex digits")},
+    parameters={"content_hash": schemas.text("Hash of the memory to delete")},
+    accepted={},
     required=("content_hash",),
     run=_delete,
 )
@@ -138,6 +154,9 @@ LIST_MEMORIES = replace(
         "tag": schemas.text("Only memories with this tag, or one of several separated by commas"),
         "memory_type": MEMORY_LIST.parameters["memory_type"],
     },
+    accepted={},
+    aliases={},
+    output=LISTED,
     run=_list,
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mcp_memory.mcp.tool import Tool
 from mcp_memory.mcp.tools.delete import MEMORY_CLEANUP, MEMORY_DELETE
 from mcp_memory.mcp.tools.figures import MEMORY_HEALTH, MEMORY_STATS
@@ -33,6 +35,12 @@ TOOLS: tuple[Tool, ...] = (*LISTED_TOOLS, *UNLISTED_TOOLS)
 def answered_tools(*, legacy_names: bool = True) -> dict[str, Tool]:
     """The tools that a client may call, by name."""
     return {tool.name: tool for tool in (*TOOLS, *(LEGACY_TOOLS if legacy_names else ()))}
+
+
+def descriptions(*, legacy_names: bool, everything: bool) -> list[dict[str, Any]]:
+    """What `tools/list` answers. No storage and no SDK are needed for it: the stdio bridge gives it while its owner starts."""
+    tools = listed_tools(legacy_names=legacy_names, everything=everything)
+    return [tool.described(everything=everything) for tool in tools.values()]
 
 
 def listed_tools(*, legacy_names: bool = True, everything: bool = False) -> dict[str, Tool]:
