@@ -145,7 +145,8 @@ def _object(result: StoreResult) -> dict[str, Any]:
 def _result_object(result: StoreResult) -> dict[str, Any]:
     """What the line of a batch's answer says."""
     whole = _object(result)
-    kept = {name: whole[name] for name in ("status", "replaced", "similar") if name in whole}
+    names = ("status", "replaced", "similar")
+    kept: dict[str, Any] = {name: whole[name] for name in names if name in whole}
     return {
         "content_hash": short_hash(whole["content_hash"]),
         **kept,
