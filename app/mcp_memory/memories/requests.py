@@ -28,11 +28,11 @@ class NewMemory:
     memory_type: str | None = None
     metadata: Mapping[str, JsonValue] = field(default_factory=dict)
     store: str = DEFAULT_STORE
-    agent_id: str | None = None
-    """Who stores it: kept as `metadata.agent_id` and found by the tag `agent:<id>`. Else what the metadata says counts."""
     created_at: float | None = None
     updated_at: float | None = None
     content_hash: str | None = None
+    agent_id: str | None = None
+    """Who stores it: kept as `metadata.agent_id` and found by the tag `agent:<id>`. Else what the metadata says counts."""
 
 
 class StoreStatus(StrEnum):
