@@ -158,7 +158,8 @@ async def _similar(embedded: Sequence[EmbeddedMemory], context: Context) -> dict
             results[item.memory.content_hash] = StoreResult(
                 StoreStatus.SIMILAR,
                 f"Duplicate content detected (semantically similar to {near.content_hash}); "
-                f"nothing was stored: update that memory, store this one in its place (replaces), or all the same: {STORE_ANYHOW}.",
+                "nothing was stored: update that memory, store this one in its place (replaces), "
+                f"or all the same: {STORE_ANYHOW}.",
                 near,
             )
     return results
