@@ -38,6 +38,7 @@ class Person:
             [sys.executable, *command],
             env=self._environment,
             cwd=self.folder,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
@@ -79,6 +80,9 @@ def test_the_guides_workflow_beside_a_running_server(tmp_path: Path) -> None:
         ]
         for line, pattern in zip(done.stdout.splitlines(), expected, strict=False):
             assert re.fullmatch(pattern, line), line
+        assert re.search(
+            r"^To go back: memory migrate rollback --backup-collection memories_backup_\S+", done.stdout, re.M
+        )
         fields = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
         assert (fields["total_memories"], fields["migrated_count"], fields["failed_hashes"]) == (120, 120, [])
 
@@ -95,6 +99,11 @@ def test_the_guides_workflow_beside_a_running_server(tmp_path: Path) -> None:
         assert back.returncode == 0, back.stderr
         assert client.post("/api/search", json={"query": "gardens"}).status_code == 200, "without a restart"
 
+    assert re.search(r"^  memory migrate rollback --backup-collection memories_backup_tiny_\S+", back.stdout, re.M)
+    assert "memory import since.jsonl" in back.stdout
+    asked = person.types("-m", "mcp_memory.cli", "migrate", "prune", "memories_backup_tiny")
+    assert asked.returncode != 0, "nobody answers"
+    assert "is in it alone" in asked.stdout
     pruned = person.types("-m", "mcp_memory.cli", "migrate", "prune", "memories_backup_tiny", "--yes")
     assert pruned.stdout.startswith("Deleted: memories_backup_tiny_")
     listed = person.types("-m", "mcp_memory.cli", "migrate", "prune")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -32,7 +33,6 @@ from mcp_memory.migration.progress import about
 from mcp_memory.storage.base import BaseStorage, opened
 from mcp_memory.storage.succession import StoredCollection, backup_name, find_backup
 
-ROLLBACK = "scripts/migration/rollback_model_migration.py"
 SAMPLE = 64
 WHY = "its embedding model changes"
 
@@ -92,17 +92,25 @@ async def _run(wishes: ModelWishes, place: Place, checkpoint: Path) -> int:
             report = await ModelChange(
                 succession, embedder, options, progress, alone=lambda: place.alone(WHY), stopping=stopping
             ).run()
-    _conclude(report)
+    _conclude(report, wishes.storage)
     return exits.OK
 
 
-def _conclude(report: ModelChangeReport) -> None:
+def _conclude(report: ModelChangeReport, storage: str | None) -> None:
     if report.caught_up:
         print(f"Written meanwhile and brought over: {report.caught_up:,}")
     print(f"{report.memories:,} memories of {report.address} are embedded by {report.new.name} now.")
     if report.backup is not None:
-        print(f"To go back: python {ROLLBACK} --backup-collection {report.backup}")
+        print(f"To go back: {_way_back(report.backup, storage)}")
     print(f"Start its services with MCP_EMBEDDING_MODEL={report.new.name}")
+
+
+def _way_back(backup: str, storage: str | None) -> str:
+    """The command as it works wherever it is typed: a relative folder would be another one elsewhere."""
+    command = ["memory", "migrate", "rollback", "--backup-collection", backup]
+    if storage is not None:
+        command += ["--storage", storage if "://" in storage else str(Path(storage).expanduser().absolute())]
+    return shlex.join(command)
 
 
 def _by_what(place: Place) -> str:
@@ -143,10 +151,10 @@ def _again(wishes: ModelWishes, checkpoint: Path) -> list[str]:
 
 def run_rollback(wanted: str, storage: str | None) -> int:
     """Let a backup answer again; the collection that answers now is kept as a backup of its own."""
-    return run_to_the_end(_rollback(wanted, Place.named(storage)), None, [])
+    return run_to_the_end(_rollback(wanted, Place.named(storage), storage), None, [])
 
 
-async def _rollback(wanted: str, place: Place) -> int:
+async def _rollback(wanted: str, place: Place, storage: str | None) -> int:
     async with place.succession() as succession:
         backup = find_backup(wanted, await succession.backups(), place.address)
         present = await succession.present()
@@ -155,7 +163,13 @@ async def _rollback(wanted: str, place: Place) -> int:
             print(f"Swapping collections: {succession.name} → {kept}, {backup.name} → {succession.name}", flush=True)
             await succession.roll_back(backup, keep_as=kept)
     print(f"What was stored since the change is in {kept} alone. To go forward again:")
-    print(f"  python {ROLLBACK} --backup-collection {kept}")
+    print(f"  {_way_back(kept, storage)}")
+    exporting = ["env", f"MCP_EMBEDDING_MODEL={present.model.name}", "memory", "export", "since.jsonl"]
+    if not place.on_server:
+        exporting.insert(1, f"MCP_QDRANT_STORAGE_PATH={place.address}")
+    print("To bring it over: go forward as above, write it out, roll back again, and read it in (what is there stays):")
+    print(f"  {shlex.join(exporting)}")
+    print("  memory import since.jsonl")
     print(f"Start the services of {place.address} with MCP_EMBEDDING_MODEL={backup.model.name}")
     return exits.OK
 
@@ -178,6 +192,8 @@ async def _prune(names: Sequence[str], place: Place, *, every: bool, yes: bool) 
         chosen = list(backups) if every else [find_backup(name, there, place.address) for name in names]
         if not yes:
             _list(chosen, place)
+            print("What was stored while one of these answered, and not brought over since, is in it alone:")
+            print("  memory migrate rollback --help    # the way to it, before it is gone")
             if not typer.confirm("Delete these with their memories?"):
                 print("Nothing was deleted.")
                 return exits.FAILURE
