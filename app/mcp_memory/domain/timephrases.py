@@ -17,11 +17,16 @@ from mcp_memory.domain.timewords import (
     COUNT,
     DAY,
     DAY_PARTS,
+    HOLIDAY,
+    HOLIDAY_DAYS,
+    HOLIDAYS,
     ISO_TIME,
     MONTH,
     MONTHS,
     ORDINALS,
+    PARTS,
     QUARTER,
+    RECENT_DAYS,
     SEASONS,
     SHORT,
     UNIT,
@@ -35,6 +40,8 @@ from mcp_memory.domain.timewords import (
     read_year,
 )
 
+SHORTEST_WITH_PARTS = 5
+"""Days: what is shorter has no beginning or end worth naming."""
 _Handler = Callable[[re.Match[str], LocalCalendar], "Period | None"]
 
 
@@ -98,6 +105,70 @@ def _season(match: re.Match[str], calendar: LocalCalendar) -> Period | None:
 def _quarter(match: re.Match[str], calendar: LocalCalendar) -> Period | None:
     number = int(match["number"] or ORDINALS[match["ordinal"]])
     return _of_year(match, calendar, lambda year: calendar.months(year, 3 * number - 2, 3))
+
+
+def _half(match: re.Match[str], calendar: LocalCalendar) -> Period | None:
+    number = ORDINALS[match["ordinal"]]
+    return _of_year(match, calendar, lambda year: calendar.months(year, 6 * number - 5, 6))
+
+
+def _holiday(match: re.Match[str], calendar: LocalCalendar) -> Period | None:
+    """A day that has a name, or the days around it; "Christmas Eve" is the one day."""
+    name = match["holiday"].removesuffix("'s")
+    if name not in HOLIDAYS and name != "thanksgiving":
+        name = name.removesuffix("s")
+    exact = f"{name} {match['one']}" if match["one"] else None
+
+    def in_year(year: int) -> Period | None:
+        if exact in HOLIDAY_DAYS:
+            return calendar.day(date(year, *HOLIDAY_DAYS[exact]))
+        if name == "thanksgiving":
+            first = date(year, 11, 1)
+            day, around = first + timedelta(days=(3 - first.weekday()) % 7 + 21), 3
+        else:
+            month, number, around = HOLIDAYS[name]
+            day = date(year, month, number)
+        if match["one"]:
+            return calendar.day(day)
+        return calendar.days(day - timedelta(days=around), day + timedelta(days=around + 1))
+
+    if match["year"]:
+        return _of_year(match, calendar, in_year)
+    # New Year's days begin in the year before, so next year's may have begun.
+    return calendar.latest(lambda offset: in_year(calendar.today.year + offset), read_which(match))
+
+
+def _recent(_match: re.Match[str], calendar: LocalCalendar) -> Period:
+    return calendar.past(RECENT_DAYS, "day")
+
+
+def _earlier(match: re.Match[str], calendar: LocalCalendar) -> Period:
+    """From its beginning until now."""
+    period = calendar.unit("day" if match["unit"] == "today" else match["unit"].removeprefix("this "))
+    return replace(period, end=calendar.now)
+
+
+def _part_of(match: re.Match[str], calendar: LocalCalendar) -> Period | None:
+    """The first, middle or last third of a week, a month or more, in whole days."""
+    whole = parse_phrase(match["phrase"], calendar)
+    if whole is None or whole.end is None:
+        return None
+    first = datetime.fromtimestamp(whole.start, calendar.zone).date()
+    days = (datetime.fromtimestamp(whole.end, calendar.zone).date() - first).days
+    if days < SHORTEST_WITH_PARTS:
+        return None
+    third = round(days / 3)
+    start, end = {"middle": (third, days - third), "end": (days - third, days)}.get(match["part"], (0, third))
+    return replace(calendar.days(first + timedelta(days=start), first + timedelta(days=end)), recurring=whole.recurring)
+
+
+def _slashed_day(match: re.Match[str], calendar: LocalCalendar) -> Period | None:
+    """11/20/2026 and 20/11/2026 can be read in one way; 5/3/2026 in two, and is refused."""
+    first, second = int(match["first"]), int(match["second"])
+    if first <= 12 and second <= 12 and first != second:
+        return None
+    month, day = (first, second) if first <= 12 else (second, first)
+    return calendar.day(date(int(match["year"]), month, day))
 
 
 def _weekday(match: re.Match[str], calendar: LocalCalendar) -> Period:
@@ -195,6 +266,7 @@ _DAYS: tuple[tuple[str, _Handler], ...] = (
     (r"(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)", _iso_day),
     (r"(?P<year>\d{4})/(?P<month>\d\d?)/(?P<day>\d\d?)", _iso_day),
     (r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)", _iso_day),
+    (r"(?P<first>\d\d?)/(?P<second>\d\d?)/(?P<year>\d{4})", _slashed_day),
 )
 _PHRASES: tuple[tuple[str, _Handler], ...] = (
     (r"(?:right )?now", lambda _match, calendar: Period(calendar.now, None, calendar.now)),
@@ -205,7 +277,12 @@ _PHRASES: tuple[tuple[str, _Handler], ...] = (
     (rf"(?:(?:past|last) )?(?P<count>\d{{1,6}}) ?{SHORT}", _past),
     (rf"{COUNT} {UNIT} ago", _ago),
     (rf"(?P<count>\d{{1,6}}) ?{SHORT} ago", _ago),
-    (rf"{WHICH}week-?end", _weekend),
+    (rf"{WHICH}week[- ]?end", _weekend),
+    (r"recent(?:ly)?|(?:most|very) recent(?:ly)?|lately|of late", _recent),
+    (r"earlier (?P<unit>today|this (?:week|month|quarter|year))", _earlier),
+    (rf"(?P<part>{'|'.join(PARTS)}) of (?P<phrase>.+)", _part_of),
+    (rf"{WHICH}{HOLIDAY}(?: (?P<one>eve|day))?{YEAR}?", _holiday),
+    (rf"{WHICH}(?P<ordinal>first|second|1st|2nd) half(?: of(?= (?:the )?year))?(?: (?:the )?year)?{YEAR}?", _half),
     (rf"{WHICH}{MONTH}{YEAR}?", _month),
     (rf"{WHICH}(?P<season>{'|'.join(SEASONS)}){YEAR}?", _season),
     (rf"{WHICH}{QUARTER}{YEAR}?", _quarter),

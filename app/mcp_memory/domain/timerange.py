@@ -22,6 +22,9 @@ INSTANT_EXAMPLES = '"2024-03-05", "2024-03-05T10:30:00Z", 1709634600 (UTC second
 _FILLER = re.compile(r"(?:(?:from|in|during|within|over|on|at|for|of|the|sometime|whole|entire|all) )+(?=\S)")
 
 
+_HYPHEN = re.compile(r"(?<=[a-z])-(?=[a-z0-9])|(?<=[0-9])-(?=[a-z])")
+
+
 @dataclass(frozen=True, slots=True)
 class TimeRange:
     """`start <= t < end` in UTC seconds; None: open on that side."""
@@ -132,14 +135,21 @@ def _from_to(match: re.Match[str], calendar: LocalCalendar) -> TimeRange | None:
 
 
 def _phrase(text: str, calendar: LocalCalendar) -> Period | None:
-    return parse_phrase(text, calendar) or parse_phrase(_FILLER.sub("", text, count=1), calendar)
+    """Also with its words joined by hyphens ("last-2-weeks")."""
+    bare = _FILLER.sub("", text, count=1)
+    return (
+        parse_phrase(text, calendar) or parse_phrase(bare, calendar) or parse_phrase(_HYPHEN.sub(" ", bare), calendar)
+    )
 
 
 _CONNECTIVES = (
     (re.compile(r"between (?P<x>.+?) and (?P<y>.+)"), _from_to),
     (re.compile(r"(?:from )?(?P<x>.+?)(?: (?:to|until|till|through|-|\u2013) | ?\.\. ?)(?P<y>.+)"), _from_to),
     (re.compile(r"(?P<verb>newer|older) than (?P<x>.+)"), _age),
-    (re.compile(r"(?:since|after|starting(?: from| on)?|beginning(?: from| on)?|newer than|from) (?P<x>.+)"), _since),
+    (
+        re.compile(r"(?:since|after|starting(?: from| on)?|beginning(?: from| on)?|newer than|from) (?!of )(?P<x>.+)"),
+        _since,
+    ),
     (re.compile(r"(?:from )?(?P<x>.+?) (?:onwards?|(?:until|till|to) now)"), _since),
     (re.compile(r"(?:before|earlier than|older than|prior to) (?P<x>.+)"), _before),
     (re.compile(r"(?:until|till|up to|through|by) (?P<x>.+)"), _until),

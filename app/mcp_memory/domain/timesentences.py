@@ -16,9 +16,14 @@ _MAX_WORDS = 60
 _MAX_SPAN = 12
 _HINT = re.compile(
     r"\d|(?:to)?day|yester|to?night|week|month|year|quarter|hour|minute|morning|noon|evening|spring|summer|autumn|fall|winter|"
+    r"recent|lately|of late|earlier|christmas|valentine|halloween|thanksgiving|half|"
     r"jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 )
-_ALONE = re.compile(r"today|yesterday|tonight|(?:mon|tues|wednes|thurs|fri|satur|sun)day|\d{4}-\d\d(?:-\d\d)?(?:t\S+)?")
+_ALONE = re.compile(
+    r"today|yesterday|tonight|(?:mon|tues|wednes|thurs|fri|satur|sun)day|\d{4}-\d\d(?:-\d\d)?(?:t\S+)?"
+    r"|recent|recently|lately|christmas|thanksgiving|halloween|\d\d?/\d\d?/\d{4}"
+    r"|(?:last|this|past|previous)-(?:\d+-)?(?:day|week|month|quarter|year)s?"
+)
 """Words that mean a time even without another: "may", "march", "spring" or "3d" don't."""
 _LEADING = frozenset({"from", "in", "during", "on", "of", "over", "within", "around", "the"})
 _OPEN_ENDED = re.compile(r"\b(?:to|until|till|through|onwards?|on|now)\b")

@@ -17,7 +17,18 @@ NUMBERS = {"a": 1, "an": 1, "a couple of": 2, "couple of": 2, "a few": 3, "few":
         ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"), 1
     )
 }
-ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4}
+ORDINALS = {"first": 1, "second": 2, "third": 3, "fourth": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4}
+HOLIDAYS = {"christmas": (12, 25, 3), "new year": (1, 1, 3), "valentine": (2, 14, 1), "halloween": (10, 31, 3)}
+"""Month, day, and the days before and after that the word takes in, as in the original service; Thanksgiving moves, by 3 days."""
+HOLIDAY_DAYS = {
+    "christmas eve": (12, 24),
+    "christmas day": (12, 25),
+    "new year eve": (12, 31),
+    "new year day": (1, 1),
+    "valentine day": (2, 14),
+}
+PARTS = ("beginning", "start", "middle", "end")
+RECENT_DAYS = 7
 SHORT_UNITS = {"h": "hour", "d": "day", "w": "week", "y": "year", "min": "minute", "mins": "minute"}
 
 COUNT = rf"(?P<count>\d{{1,6}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
@@ -31,7 +42,8 @@ MONTH = (
 YEAR = r"(?:(?:,|,? (?:of )?)(?P<year>(?:19|20)\d\d|last year|this year))"
 DAY = r"(?P<day>[0-3]?\d)(?:st|nd|rd|th)?"
 WEEKDAY = r"(?P<weekday>mon|tues?|wed(?:nes)?|thu(?:rs?)?|fri|sat(?:ur)?|sun)(?:day)?"
-QUARTER = r"(?:q(?P<number>[1-4])|(?P<ordinal>first|second|third|fourth) quarter)"
+QUARTER = r"(?:q(?P<number>[1-4])|(?P<ordinal>first|second|third|fourth|1st|2nd|3rd|4th) quarter)"
+HOLIDAY = r"(?P<holiday>christmas|new year(?:'?s)?|valentine(?:'?s)?|halloween|thanksgiving)"
 ISO_TIME = r"(?P<time>\d\d:\d\d(?P<second>:\d\d(?P<fraction>[.,]\d{1,9})?)?)"
 CLOCK = r"(?P<hour>[012]?\d)(?::(?P<minute>[0-5]\d))? ?(?P<half>am|pm)?"
 

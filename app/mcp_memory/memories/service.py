@@ -9,8 +9,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 from mcp_memory.domain.checks import check_store_choice
+from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.memory import EmbeddedMemory, JsonValue, Memory
 from mcp_memory.domain.query import FacetField
+from mcp_memory.domain.timerange import parse_time_range
 from mcp_memory.domain.timesentences import split_time
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.memories import change, forget, listing, search, statistics, store, transfer
@@ -118,8 +120,13 @@ class Memories:
         )
 
     def split_time(self, question: str) -> tuple[str | None, str | None]:
-        """The time that a sentence names, and the rest of it; each None where there is none."""
-        return split_time(question, self._context.clock())
+        """The time that a sentence names, and the rest of it; each None where there is none. A time alone is taken whole."""
+        now = self._context.clock()
+        try:
+            parse_time_range(question, now, self._context.options.zone)
+        except InvalidInputError:
+            return split_time(question, now)
+        return question, None
 
     # One memory
 
