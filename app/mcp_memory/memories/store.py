@@ -101,7 +101,7 @@ async def store_prepared(
         results |= await _insert(embedded, context)
         if name_similar:
             for item in embedded:
-                near = await near_memories(item, context)
+                near = await near_memories(item, context) if _comparable(item.memory, context) else ()
                 results[item.memory.content_hash] = replace(results[item.memory.content_hash], similar=near)
     return results
 
@@ -118,7 +118,7 @@ async def near_memories(item: EmbeddedMemory, context: Context) -> tuple[ScoredM
             exclude=item.memory.content_hash,
         )
     )
-    return tuple(hits)
+    return tuple(hit for hit in hits if _comparable(hit.memory, context))
 
 
 async def _insert(embedded: Sequence[EmbeddedMemory], context: Context) -> dict[str, StoreResult]:
