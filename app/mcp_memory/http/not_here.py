@@ -154,10 +154,12 @@ GROUPS: tuple[Group, ...] = (
 
 def routes() -> list[Route]:
     """A route for each operation, in no description of the API."""
-    return [_route(*operation.split(" ", 1), group.instead) for group in GROUPS for operation in group.operations]
+    return [_route(operation, group.instead) for group in GROUPS for operation in group.operations]
 
 
-def _route(method: str, path: str, instead: str) -> Route:
+def _route(operation: str, instead: str) -> Route:
+    method, path = operation.split(" ")
+
     async def answer(_: Request) -> Json:
         message = f"{method} {path} of mcp-memory-service isn't here. {instead}"
         return problem(501, "not_implemented", message)
