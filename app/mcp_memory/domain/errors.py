@@ -86,7 +86,10 @@ class StorageFormatError(StorageError):
 
 
 class ModelChangedError(StorageError):
-    """The stored memories were embedded by another model than the one configured."""
+    """The stored memories were embedded by another model than the one configured.
+
+    The message is the user guide's, word for word, and then the command for those who have no clone.
+    """
 
     code = "model_changed"
 
@@ -97,11 +100,11 @@ class ModelChangedError(StorageError):
             "\n"
             "REQUIRED ACTION: Migrate existing memories to new model.\n"
             "Run:\n"
-            f"  memory migrate model --old-model {shlex.quote(old_model)} --new-model {shlex.quote(new_model)}\n"
-            "or, in a clone of the repository:\n"
             "  python scripts/migration/migrate_to_new_model.py \\\n"
             f"    --old-model {shlex.quote(old_model)} \\\n"
-            f"    --new-model {shlex.quote(new_model)}"
+            f"    --new-model {shlex.quote(new_model)}\n"
+            "or, without a clone of the repository:\n"
+            f"  memory migrate model --old-model {shlex.quote(old_model)} --new-model {shlex.quote(new_model)}"
         )
         self.old_model = old_model
         self.new_model = new_model

@@ -196,11 +196,11 @@ async def test_another_model_is_refused_in_the_words_of_the_guide(tmp_path: Path
         "\n"
         "REQUIRED ACTION: Migrate existing memories to new model.\n"
         "Run:\n"
-        "  memory migrate model --old-model sample-model --new-model text-embedding-ada-002\n"
-        "or, in a clone of the repository:\n"
         "  python scripts/migration/migrate_to_new_model.py \\\n"
         "    --old-model sample-model \\\n"
-        "    --new-model text-embedding-ada-002"
+        "    --new-model text-embedding-ada-002\n"
+        "or, without a clone of the repository:\n"
+        "  memory migrate model --old-model sample-model --new-model text-embedding-ada-002"
     )
     same_size = ModelIdentity("finetuned", 32, "feedface00000000")
     with pytest.raises(ModelChangedError):
