@@ -22,6 +22,7 @@ from mcp_memory.mcp.handshake import INSTRUCTIONS, SERVER_NAME
 from mcp_memory.mcp.render import document
 from mcp_memory.mcp.resources import JSON, RESOURCES, TEMPLATES, read_resource
 from mcp_memory.mcp.tool import Tool
+from mcp_memory.mcp.tools.absent import ABSENT
 from mcp_memory.mcp.tools.registry import LEGACY_TOOLS, answered_tools, listed_tools
 from mcp_memory.memories.service import Memories
 
@@ -118,6 +119,8 @@ def _failed(error: MemoryServiceError) -> types.CallToolResult:
 
 
 def _unknown_tool(name: str, listed: dict[str, Tool]) -> MCPError:
+    if name in ABSENT:
+        return MCPError(code=types.INVALID_PARAMS, message=f"Unknown tool: {name}. {ABSENT[name]}")
     hint = f"The tools are {', '.join(listed)}."
     if name in {tool.name for tool in LEGACY_TOOLS}:
         hint += " Old names are switched off (MCP_LEGACY_TOOL_NAMES)."

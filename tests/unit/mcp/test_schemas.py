@@ -30,9 +30,21 @@ ORIGINAL = {
     "memory_stats": "",
     "memory_cleanup": "",
     "store_memory": "content tags memory_type metadata",
-    "retrieve_memory": "query n_results",
+    "retrieve_memory": "query n_results limit",
     "recall_memory": "query n_results",
-    "search_by_tag": "tags tag",
+    "search_by_tag": "tags tag operation",
+    "delete_by_tag": "tags tag",
+    "delete_by_tags": "tags",
+    "delete_by_all_tags": "tags",
+    "delete_by_timeframe": "start_date end_date tag",
+    "delete_before_date": "before_date tag",
+    "recall_by_timeframe": "start_date end_date n_results",
+    "exact_match_retrieve": "content",
+    "debug_retrieve": "query n_results similarity_threshold",
+    "retrieve_with_quality_boost": "query n_results quality_weight",
+    "update_memory_metadata": "content_hash updates preserve_timestamps",
+    "cleanup_duplicates": "",
+    "get_cache_stats": "",
     "delete_memory": "content_hash",
     "check_database_health": "",
     "list_memories": "page page_size tag memory_type",
@@ -79,10 +91,11 @@ def test_every_tool_says_in_short_when_to_use_it(tool: Tool) -> None:
 def test_hints_tell_reading_from_writing_from_deleting() -> None:
     by_name = {tool.name: tool for tool in ALL}
     assert {name for name, tool in by_name.items() if tool.destructive} == {
-        "memory_delete", "memory_cleanup", "delete_memory",
+        "memory_delete", "memory_cleanup", "delete_memory", "delete_by_tag", "delete_by_tags", "delete_by_all_tags",
+        "delete_by_timeframe", "delete_before_date", "cleanup_duplicates",
     }  # fmt: skip
     assert {name for name, tool in by_name.items() if not tool.read_only and not tool.destructive} == {
-        "memory_store", "memory_update", "store_memory",
+        "memory_store", "memory_update", "store_memory", "update_memory_metadata",
     }  # fmt: skip
 
 

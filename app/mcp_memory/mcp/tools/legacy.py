@@ -30,18 +30,21 @@ _NOTHING_MORE = {
 async def _retrieve(memories: Memories, arguments: Arguments) -> ToolAnswer:
     request = SearchRequest(
         query=arguments.required("query"),
-        limit=arguments.integer("n_results", 5),
+        limit=_limit(arguments),
         similarity_threshold=arguments.number("similarity_threshold"),
     )
     return found(await memories.search(request), arguments.integer("max_response_chars", 0))
 
 
+def _limit(arguments: Arguments) -> int:
+    """`n_results` or `limit`, which hooks of the original send; above what is given at once it is capped, as there."""
+    return min(arguments.integer("n_results", arguments.integer("limit", 5)), 100)
+
+
 async def _recall(memories: Memories, arguments: Arguments) -> ToolAnswer:
     """The time stands inside the question; a question that is nothing but a time gives the newest of that time."""
     time_expr, query = split_time(arguments.required("query"), time.time())
-    request = SearchRequest(
-        query=query, conditions=Conditions(time_expr=time_expr), limit=arguments.integer("n_results", 5)
-    )
+    request = SearchRequest(query=query, conditions=Conditions(time_expr=time_expr), limit=_limit(arguments))
     return found(await memories.search(request), arguments.integer("max_response_chars", 0))
 
 
@@ -49,7 +52,10 @@ async def _by_tag(memories: Memories, arguments: Arguments) -> ToolAnswer:
     tags = arguments.tags("tags") or arguments.tags("tag")
     if not tags:
         raise InvalidInputError("The argument tags is required.", field="tags")
-    match = "all" if arguments.flag("match_all") else "any"
+    both = (arguments.filled("operation") or "").strip().upper()
+    if both not in ("", "AND", "OR"):
+        raise InvalidInputError(f"operation must be AND or OR, got {both!r:.40}.", field="operation")
+    match = "all" if arguments.flag("match_all") or both == "AND" else "any"
     request = SearchRequest(conditions=Conditions(tags=tags, tag_match=match), limit=_BY_TAG_LIMIT)
     return found(await memories.search(request), arguments.integer("max_response_chars", 0))
 
@@ -86,6 +92,7 @@ RETRIEVE_MEMORY = replace(
     parameters={
         "query": schemas.text("What to look for, in natural language"),
         "n_results": _N_RESULTS,
+        "limit": schemas.integer("The same as n_results", minimum=1),
         "similarity_threshold": MEMORY_SEARCH.accepted["similarity_threshold"],
         "max_response_chars": _MAX_CHARS,
     },
@@ -103,6 +110,7 @@ RECALL_MEMORY = replace(
     parameters={
         "query": schemas.text('A question with a time in it, e.g. "what did we decide last week about Atlas"'),
         "n_results": _N_RESULTS,
+        "limit": schemas.integer("The same as n_results", minimum=1),
         "max_response_chars": _MAX_CHARS,
     },
     required=("query",),
@@ -120,6 +128,7 @@ SEARCH_BY_TAG = replace(
         "tags": schemas.texts("Tags to look for"),
         "tag": schemas.text("One tag, in place of tags"),
         "match_all": schemas.flag("Whether every tag must be there", default=False),
+        "operation": schemas.text("AND: every tag must be there; OR: one of them"),
         "max_response_chars": _MAX_CHARS,
     },
     accepted=_NOTHING_MORE,

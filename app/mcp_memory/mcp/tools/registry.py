@@ -9,6 +9,7 @@ from mcp_memory.mcp.tools.delete import MEMORY_CLEANUP, MEMORY_DELETE
 from mcp_memory.mcp.tools.figures import MEMORY_HEALTH, MEMORY_STATS
 from mcp_memory.mcp.tools.legacy import RENAMED_TOOLS
 from mcp_memory.mcp.tools.listing import MEMORY_LIST
+from mcp_memory.mcp.tools.older import OLDER_TOOLS
 from mcp_memory.mcp.tools.search import MEMORY_SEARCH
 from mcp_memory.mcp.tools.store import MEMORY_STORE
 from mcp_memory.mcp.tools.update import MEMORY_UPDATE
@@ -26,7 +27,7 @@ LISTED_TOOLS: tuple[Tool, ...] = (
 UNLISTED_TOOLS: tuple[Tool, ...] = (MEMORY_HEALTH, MEMORY_CLEANUP)
 """Rarely wanted by an assistant: answered, and listed with MCP_LIST_ALL_TOOLS=true."""
 
-LEGACY_TOOLS: tuple[Tool, ...] = RENAMED_TOOLS
+LEGACY_TOOLS: tuple[Tool, ...] = (*RENAMED_TOOLS, *OLDER_TOOLS)
 """Names of older releases of the original: as UNLISTED_TOOLS, and refused with MCP_LEGACY_TOOL_NAMES=false."""
 
 TOOLS: tuple[Tool, ...] = (*LISTED_TOOLS, *UNLISTED_TOOLS)
