@@ -283,6 +283,16 @@ class Settings(BaseSettings):
         256, ge=1, le=65_536, validation_alias="MCP_HTTP_MAX_CONCURRENCY", json_schema_extra=unit("requests")
     )
     """Requests in work at a time; those beyond wait in a queue of four times that size, then get 503 with Retry-After."""
+    http_max_connections: int = Field(
+        4096, ge=16, le=65_536, validation_alias="MCP_HTTP_MAX_CONNECTIONS", json_schema_extra=unit("connections")
+    )
+    """Connections open at a time; fewer where the system allows fewer descriptors. The longest idle makes room for a new one."""
+    https_enabled: bool = Field(False, validation_alias="MCP_HTTPS_ENABLED")
+    """Serve HTTPS instead of HTTP, with the two files below."""
+    https_certificate_file: ExpandedPath | None = Field(None, validation_alias="MCP_SSL_CERT_FILE")
+    """The certificate, and those between it and the authority: PEM. Read at start."""
+    https_key_file: ExpandedPath | None = Field(None, validation_alias="MCP_SSL_KEY_FILE")
+    """Its private key: PEM, without a password."""
     workers: int = Field(1, ge=1, le=64, validation_alias="WEB_CONCURRENCY", json_schema_extra=unit("processes"))
     """Worker processes."""
     graceful_timeout: int = Field(
@@ -387,6 +397,25 @@ class Settings(BaseSettings):
             except ValueError as error:
                 raise ValueError(f"{name}_FILE: {error}") from None
         return values
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        """A setting that closes something is never ignored: with a certificate but without HTTPS, people believe in TLS."""
+        given = {"MCP_SSL_CERT_FILE": self.https_certificate_file, "MCP_SSL_KEY_FILE": self.https_key_file}
+        missing = [name for name, file in given.items() if file is None]
+        if self.https_enabled and missing:
+            raise ValueError(f"MCP_HTTPS_ENABLED needs {' and '.join(missing)}: PEM files of a certificate and its key")
+        if not self.https_enabled and len(missing) < len(given):
+            name = next(name for name, file in given.items() if file is not None)
+            raise ValueError(f"{name} is set, but MCP_HTTPS_ENABLED is not true: set it too, or unset {name}")
+        return self
+
+    @property
+    def tls_files(self) -> tuple[Path, Path] | None:
+        """Certificate and key to serve HTTPS with; None: HTTP."""
+        if not self.https_enabled or self.https_certificate_file is None or self.https_key_file is None:
+            return None
+        return self.https_certificate_file, self.https_key_file
 
     @property
     def qdrant_urls(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import uvicorn
 
 from mcp_memory.config import load_settings
 from mcp_memory.domain.errors import MemoryServiceError
+from mcp_memory.http.descriptors import connection_limits, raise_descriptor_limit
 from mcp_memory.http.uvicorn_server import Server, uvicorn_options
 from mcp_memory.loggers import structlog
 from mcp_memory.logs import configure_logs
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 log = structlog.stdlib.get_logger("mcp_memory.owner")
 KEEP_ALIVE_SECONDS = 7 * 24 * 3600
 """An open connection says that a client lives: clients close theirs, not the owner."""
+MOST_CONNECTIONS = 4096
 _LONGEST_LOOK = 15.0
 
 MakeApp = Callable[[OwnerState], "FastAPI"]
@@ -70,7 +72,9 @@ def own() -> None:
 
 
 async def _serve(ownership: Ownership, make_app: MakeApp, graceful_seconds: int) -> None:
-    options = uvicorn_options(graceful_seconds) | {"lifespan": "off", "timeout_keep_alive": KEEP_ALIVE_SECONDS}
+    raise_descriptor_limit()
+    limits = connection_limits(MOST_CONNECTIONS)
+    options = uvicorn_options(graceful_seconds, limits) | {"lifespan": "off", "timeout_keep_alive": KEEP_ALIVE_SECONDS}
     config = uvicorn.Config("", log_config=None, **options)
     server = Server(config, on_ready=lambda: _ready(ownership), on_stopping=ownership.withdraw)
 

@@ -22,6 +22,7 @@ from mcp_memory.http.middleware.authentication import AuthenticationMiddleware, 
 from mcp_memory.http.middleware.body_limit import BodyLimitMiddleware
 from mcp_memory.http.middleware.hosts import HostsMiddleware
 from mcp_memory.http.middleware.observe import ObserveMiddleware
+from mcp_memory.http.middleware.unread_body import UnreadBodyMiddleware
 from mcp_memory.http.routers import backup, health, manage, memories, metrics, search, storage, tags, transfer
 from mcp_memory.http.schemas.common import EVERYWHERE
 from mcp_memory.loggers import structlog
@@ -93,6 +94,7 @@ async def _point_out_older_stores(settings: Settings, container: Container) -> N
 def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware]:
     """Outermost first. Preflight requests carry no key, so CORS stands before authentication."""
     layers = [
+        Middleware(UnreadBodyMiddleware),
         Middleware(ObserveMiddleware),
         Middleware(HostsMiddleware, allowed_hosts=settings.allowed_hosts, origins=settings.cors_origins),
     ]
@@ -113,10 +115,8 @@ def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware
         anonymous_access=settings.anonymous_scope,
     )
     layers.append(Middleware(AuthenticationMiddleware, keys=keys))
+    # A body that doesn't arrive must neither take a place nor count as a request in work.
+    layers.append(Middleware(BodyLimitMiddleware, limit=settings.http_max_body_bytes))
     if owner is not None:
         layers.append(Middleware(OwnerGate, state=owner))
-    return [
-        *layers,
-        Middleware(AdmissionMiddleware, limit=settings.http_max_concurrency),
-        Middleware(BodyLimitMiddleware, limit=settings.http_max_body_bytes),
-    ]
+    return [*layers, Middleware(AdmissionMiddleware, limit=settings.http_max_concurrency)]

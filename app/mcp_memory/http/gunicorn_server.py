@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -21,7 +22,8 @@ from gunicorn.arbiter import Arbiter
 from uvicorn_worker import UvicornWorker
 
 from mcp_memory.config import Settings
-from mcp_memory.http.uvicorn_server import Server, uvicorn_options
+from mcp_memory.http.descriptors import ConnectionLimits
+from mcp_memory.http.uvicorn_server import CANCEL_SECONDS, Server, uvicorn_options
 
 WORKER_SECONDS = 180
 """A worker that hasn't reported for this long is replaced. Loading a model on a slow ARM machine takes over 30 s."""
@@ -75,7 +77,7 @@ class Worker(UvicornWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         master = args[3]
         self._gunicorn: GunicornServer = master
-        self.CONFIG_KWARGS = uvicorn_options(max(1, master.settings.graceful_timeout - 2))
+        self.CONFIG_KWARGS = uvicorn_options(master.drain_seconds, master.limits, master.tls)
         super().__init__(*args, **kwargs)
         for name in ("uvicorn.error", "uvicorn.access"):
             logger = logging.getLogger(name)
@@ -129,11 +131,15 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
         settings: Settings,
         sockets: Sequence[socket.socket],
         *,
+        limits: ConnectionLimits,
+        tls: ssl.SSLContext | None,
         build_app: Callable[[GunicornServer, Server], Any],
         on_ready: Callable[[], None],
         on_stopping: Callable[[], None],
     ) -> None:
         self.settings = settings
+        self.limits = limits
+        self.tls = tls
         self.build_app = build_app
         self.on_stopping = on_stopping
         self.shared = Shared()
@@ -145,6 +151,7 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         options = {
             "bind": self._bind,
+            "backlog": self.limits.backlog,
             "workers": self.settings.workers,
             "worker_class": Worker,
             "logger_class": Logger,
@@ -159,6 +166,12 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    @property
+    def drain_seconds(self) -> float:
+        """What requests have to finish: the rest of the time-out, after which the worker is killed, is for the end itself."""
+        seconds = float(self.settings.graceful_timeout)
+        return seconds - min(2 * CANCEL_SECONDS, seconds / 2)
 
     def load(self) -> None:
         """The worker builds the application itself, when it has a loop."""

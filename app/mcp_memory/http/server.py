@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from mcp_memory import __version__
 from mcp_memory.config import Settings
+from mcp_memory.http.descriptors import connection_limits, raise_descriptor_limit
 from mcp_memory.http.listen import listen, url_of
+from mcp_memory.http.tls import tls_context
 from mcp_memory.loggers import structlog
 from mcp_memory.logs import configure_logs
 
@@ -40,8 +43,10 @@ def run_server(
     """
     configure_logs(settings)
     os.umask(0o077)
+    raise_descriptor_limit()
+    tls = tls_context(settings)
     public = listen(settings)
-    url = url_of(public)
+    url = url_of(public, tls=tls is not None)
     serving = False
 
     def ready() -> None:
@@ -61,9 +66,9 @@ def run_server(
 
     sockets = [public] if ownership is None else [public, ownership.listen()]
     if sys.platform != "win32":
-        code = _run_gunicorn(settings, sockets, ownership, ready, stopping)
+        code = _run_gunicorn(settings, sockets, tls, ownership, ready=ready, stopping=stopping)
     else:
-        code = _run_alone(settings, sockets, ownership, ready, stopping)
+        code = _run_alone(settings, sockets, tls, ownership, ready=ready, stopping=stopping)
     public.close()
     if code == 0:
         log.info("stopped")
@@ -73,7 +78,9 @@ def run_server(
 def _run_gunicorn(
     settings: Settings,
     sockets: Sequence[socket.socket],
+    tls: ssl.SSLContext | None,
     ownership: Ownership | None,
+    *,
     ready: Callable[[], None],
     stopping: Callable[[], None],
 ) -> int:
@@ -82,7 +89,15 @@ def _run_gunicorn(
     def build(gunicorn: GunicornServer, server: Server) -> ASGIApp:
         return _application(settings, server, ownership, gunicorn.shared.report_failure)
 
-    server = GunicornServer(settings, sockets, build_app=build, on_ready=ready, on_stopping=stopping)
+    server = GunicornServer(
+        settings,
+        sockets,
+        limits=connection_limits(settings.http_max_connections),
+        tls=tls,
+        build_app=build,
+        on_ready=ready,
+        on_stopping=stopping,
+    )
     # The master's copy would go on taking connections that no worker answers any more while they drain.
     sockets[0].close()
     return server.serve()
@@ -91,7 +106,9 @@ def _run_gunicorn(
 def _run_alone(
     settings: Settings,
     sockets: Sequence[socket.socket],
+    tls: ssl.SSLContext | None,
     ownership: Ownership | None,
+    *,
     ready: Callable[[], None],
     stopping: Callable[[], None],
 ) -> int:
@@ -99,7 +116,8 @@ def _run_alone(
 
     from mcp_memory.http.uvicorn_server import Server, uvicorn_options  # noqa: PLC0415
 
-    config = uvicorn.Config("", log_config=None, **uvicorn_options(settings.graceful_timeout))
+    limits = connection_limits(settings.http_max_connections)
+    config = uvicorn.Config("", log_config=None, **uvicorn_options(settings.graceful_timeout, limits, tls))
     server = Server(config, on_ready=ready, on_stopping=stopping)
     failures: list[int] = []
     config.app = _application(settings, server, ownership, failures.append)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -13,23 +14,34 @@ from typing import Any
 
 import uvicorn
 
+from mcp_memory.http.descriptors import ConnectionLimits
+from mcp_memory.http.protocol import BoundedProtocol, bounded_protocol
+
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGBREAK") if hasattr(signal, name)]
 KEEP_ALIVE_SECONDS = 75
+CANCEL_SECONDS = 2.0
+"""For requests that were cancelled: to answer, and to let go of what they hold."""
 
 
-def uvicorn_options(graceful_seconds: int) -> dict[str, Any]:
-    """Access logs and server headers are our middleware's affair; forwarding headers are believed from nobody."""
+def uvicorn_options(
+    graceful_seconds: float, limits: ConnectionLimits, tls: ssl.SSLContext | None = None
+) -> dict[str, Any]:
+    """Access logs and server headers are our middleware's affair; forwarding headers are believed from nobody.
+
+    Requests in work have `graceful_seconds` to finish after SIGTERM, and two more to end when they are cancelled.
+    """
     compiled = sys.platform != "win32"
     return {
         "loop": "uvloop" if compiled else "asyncio",
-        "http": "httptools",
+        "http": bounded_protocol(limits, tls),
+        "backlog": limits.backlog,
         "ws": "none",
         "lifespan": "on",
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
-        "timeout_graceful_shutdown": graceful_seconds,
+        "timeout_graceful_shutdown": graceful_seconds + CANCEL_SECONDS,
     }
 
 
@@ -48,6 +60,7 @@ class Server(uvicorn.Server):
         self._parent = parent
         self._on_ready = on_ready
         self._on_stopping = on_stopping
+        self._cancelling = False
 
     @property
     def connections(self) -> int:
@@ -59,6 +72,9 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
+        from mcp_memory.http.stopping import StoppingAnswers  # noqa: PLC0415  (gunicorn's master needs none of it)
+
+        self.config.loaded_app = StoppingAnswers(self.config.loaded_app, stopping=lambda: self._cancelling)
         await super().startup(sockets)
         if self.started and not self.should_exit:
             gc.freeze()  # what is there now stays: a collection that looks at all of it holds everybody up for 40 ms
@@ -67,7 +83,21 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         if self._on_stopping is not None:
             self._on_stopping()
-        await super().shutdown(sockets)
+        seconds = (self.config.timeout_graceful_shutdown or CANCEL_SECONDS) - CANCEL_SECONDS
+        timer = asyncio.get_running_loop().call_later(seconds, self._cancel_what_is_left)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            timer.cancel()
+
+    def _cancel_what_is_left(self) -> None:
+        """uvicorn would cancel too, with a traceback and a 500 in plain text."""
+        self._cancelling = True
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, BoundedProtocol):
+                connection.cut_off()
+        for task in list(self.server_state.tasks):
+            task.cancel()
 
     async def on_tick(self, counter: int) -> bool:
         if self._parent is not None and os.getppid() != self._parent:

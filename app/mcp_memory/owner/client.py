@@ -77,7 +77,10 @@ class OwnerClient:
             pool = await self._connected(min(deadline, time.monotonic() + DEADLINE_SECONDS))
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    return await pool.request(method, target, headers=headers, body=body)
+                    response = await pool.request(method, target, headers=headers, body=body)
+                if not response.from_a_stopping_owner:
+                    return response
+                await self._forget(pool)
             except ConnectionLostError:
                 await self._forget(pool)
             except TimeoutError:

@@ -16,6 +16,8 @@ from typing import Any
 from mcp_memory.domain.errors import StorageError
 from mcp_memory.system.peers import check_peer
 
+STOPPING = "stopping"
+"""The error's code where an owner ended before it could finish a request (503)."""
 _HEAD_LIMIT = 65_536
 _NO_BODY = frozenset({204, 205, 304})
 
@@ -42,6 +44,11 @@ class Response:
 
     def json(self) -> Any:
         return json.loads(self.body)
+
+    @property
+    def from_a_stopping_owner(self) -> bool:
+        """Whether the owner ended before it could finish the request: the next one may do it."""
+        return self.status == 503 and self.media_type == "application/json" and self.json()["error"]["code"] == STOPPING
 
     def events(self) -> list[bytes]:
         """The data of each event of a text/event-stream body."""

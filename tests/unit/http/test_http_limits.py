@@ -30,8 +30,10 @@ async def test_a_body_over_the_limit_is_413(connect: Connect) -> None:
     assert "MCP_HTTP_MAX_BODY_BYTES" in answer.json()["error"]["message"]
 
 
-async def test_a_chunked_body_over_the_limit_is_413_before_it_is_all_there(connect: Connect) -> None:
-    client = await connect(http_max_body_bytes=10_000)
+async def test_a_chunked_body_over_the_limit_is_413_before_it_is_all_there() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("reached")(scope, receive, send)
+
     sent = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -40,7 +42,8 @@ async def test_a_chunked_body_over_the_limit_is_413_before_it_is_all_there(conne
             sent += 1000
             yield b"x" * 1000
 
-    answer = await client.post("/api/memories", content=endless(), headers={"Content-Type": "application/json"})
+    async with client_of(BodyLimitMiddleware(app, limit=10_000)) as client:
+        answer = await client.post("/api/memories", content=endless())
     assert answer.status_code == 413
     assert sent <= 12_000
 

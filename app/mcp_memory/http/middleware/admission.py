@@ -18,7 +18,7 @@ WAIT_SECONDS = 30.0
 class AdmissionMiddleware:
     """`limit` requests at a time, four times as many waiting at most 30 s; others get 503 with Retry-After at once.
 
-    Bodies are read after admission: a request that waits holds no more than the socket's buffer.
+    Bodies have been read before, so that one which doesn't arrive takes no place.
     """
 
     def __init__(self, app: ASGIApp, *, limit: int, wait_seconds: float = WAIT_SECONDS) -> None:

@@ -1,0 +1,120 @@
+"""TLS on the TCP socket: certificate and key of the settings, and the handshake of each connection."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mcp_memory.config import Settings
+from mcp_memory.domain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from mcp_memory.http.protocol import BoundedProtocol
+
+HANDSHAKE_SECONDS = 10.0
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """What MCP_HTTPS_ENABLED asks for; None where TLS is off.
+
+    Raises ConfigurationError where certificate or key is missing, can't be read, or doesn't fit the other.
+    """
+    files = settings.tls_files
+    if files is None:
+        return None
+    certificate, key = files
+    _refuse_unreadable("MCP_SSL_CERT_FILE", certificate)
+    _refuse_unreadable("MCP_SSL_KEY_FILE", key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # A key with a password would ask for it on the terminal, where nobody may sit.
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except (ssl.SSLError, ValueError) as error:
+        reason = error.reason if isinstance(error, ssl.SSLError) else None
+        raise ConfigurationError(
+            f"TLS can't be served with MCP_SSL_CERT_FILE={certificate} and MCP_SSL_KEY_FILE={key}: "
+            f"{(reason or str(error)).replace('_', ' ').lower()}.\n"
+            "Both must be PEM files, the key without a password and of this very certificate: "
+            f"openssl x509 -noout -pubkey -in {certificate}; openssl pkey -pubout -in {key}"
+        ) from None
+    return context
+
+
+def _refuse_unreadable(name: str, file: Path) -> None:
+    try:
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise ConfigurationError(f"{name}={file} can't be read: {error.strerror}.") from None
+
+
+def _no_password() -> str:
+    raise ValueError("the key is protected by a password")
+
+
+class TlsDoor(asyncio.Protocol):
+    """Does the handshake of a TCP connection and then lets HTTP have it. The local socket needs no TLS and gets none.
+
+    Done here and not by the listening socket, whose connections nobody would count or end while they shake hands.
+    """
+
+    def __init__(self, *, make: Callable[..., BoundedProtocol], tls: ssl.SSLContext, **options: Any) -> None:
+        self._http = make(**options)
+        self._tls = tls
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._early: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        sock = transport.get_extra_info("socket")
+        if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6}:
+            transport.set_protocol(self._http)
+            self._http.connection_made(transport)
+            return
+        self._transport = transport
+        if not self._http.tcp.enter(self):
+            transport.abort()
+            return
+        transport.pause_reading()
+        self._task = asyncio.get_running_loop().create_task(self._shake_hands(transport), name="TLS handshake")
+
+    async def _shake_hands(self, transport: asyncio.Transport) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            secured = await loop.start_tls(
+                transport, self, self._tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
+            )
+        except (
+            OSError,
+            TimeoutError,
+        ):  # no TLS, a client that trusts nobody here, one that went away: ssl.SSLError is one
+            transport.abort()
+            return
+        finally:
+            self._http.tcp.left(self)
+        if secured is None or secured.is_closing():
+            return
+        secured.set_protocol(self._http)
+        self._http.connection_made(secured)
+        for data in self._early:
+            self._http.data_received(data)
+
+    def data_received(self, data: bytes) -> None:
+        """What came in the same packet as the end of the handshake."""
+        self._early.append(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's signature)
+        self._http.tcp.left(self)
+
+    def leave(self) -> None:
+        """Close at once: the place is needed."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._transport is not None:
+            self._transport.abort()
