@@ -382,6 +382,20 @@ class Settings(BaseSettings):
             zone_of(value)
         return value
 
+    @field_validator("root_path")
+    @classmethod
+    def _one_slash_before_and_none_behind(cls, value: str) -> str:
+        path = value.strip().strip("/")
+        return f"/{path}" if path else ""
+
+    @field_validator("qdrant_url")
+    @classmethod
+    def _no_password_in_an_address(cls, value: str | None) -> str | None:
+        """It would be shown wherever the address is, and isn't even sent."""
+        if value is not None and any("@" in url.partition("://")[2].partition("/")[0] for url in value.split(",")):
+            raise ValueError("a user or password in the address isn't used: put the key into MCP_QDRANT_API_KEY")
+        return value
+
     @model_validator(mode="before")
     @classmethod
     def _secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:

@@ -37,16 +37,6 @@ class Original:
 
 ORIGINALS = (
     Original(
-        ("MCP_HTTPS_ENABLED",),
-        "the service would answer in plain HTTP. Put a proxy that ends TLS before it (docs/install.md), or unset it",
-        closes=True,
-    ),
-    Original(
-        ("MCP_SSL_CERT_FILE", "MCP_SSL_KEY_FILE"),
-        "the service would answer in plain HTTP. Put a proxy that ends TLS before it (docs/install.md), or unset it",
-        closes=True,
-    ),
-    Original(
         ("MCP_OAUTH_ENABLED",),
         "there is no OAuth, and clients that are to sign in with it could not. Set MCP_API_KEY, or put a proxy that asks an "
         "identity provider before the service; then unset MCP_OAUTH_ENABLED",

@@ -15,7 +15,9 @@ def healthcheck(*, as_json: bool = False) -> int:
     """Print the health in a line; 0 when healthy, 69 when not or not there, 78 when the port is none."""
     host = value_of("MCP_HTTP_HOST") or "127.0.0.1"
     host = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}.get(host, host)  # noqa: S104 - compared, not bound
-    prefix = (value_of("MCP_HTTP_ROOT_PATH") or "").rstrip("/")
+    host = host.removeprefix("[").removesuffix("]")
+    prefix = "/" + (value_of("MCP_HTTP_ROOT_PATH") or "").strip().strip("/")
+    prefix = prefix.rstrip("/")
     try:
         port = int(value_of("MCP_HTTP_PORT") or 8000)
     except ValueError:
@@ -32,8 +34,20 @@ def healthcheck(*, as_json: bool = False) -> int:
     return 0 if status == 200 else EX_UNAVAILABLE
 
 
+def _connection(host: str, port: int) -> http.client.HTTPConnection:
+    if (value_of("MCP_HTTPS_ENABLED") or "").strip().lower() not in {"1", "true", "yes", "on", "t", "y"}:
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    import ssl  # noqa: PLC0415 - costs time, and most have none
+
+    # The certificate names the service as others reach it, not this address, and nothing secret is sent.
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=context)
+
+
 def _ask(host: str, port: int, target: str) -> tuple[int, dict[str, object]]:
-    connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+    connection = _connection(host, port)
     try:
         connection.request("GET", target)
         response = connection.getresponse()

@@ -20,7 +20,7 @@ from mcp_memory.http.mcp_endpoint import McpEndpoint
 from mcp_memory.http.middleware.admission import AdmissionMiddleware
 from mcp_memory.http.middleware.authentication import AuthenticationMiddleware, Keys
 from mcp_memory.http.middleware.body_limit import BodyLimitMiddleware
-from mcp_memory.http.middleware.hosts import HostsMiddleware
+from mcp_memory.http.middleware.hosts import HostsMiddleware, UnaskedMiddleware
 from mcp_memory.http.middleware.observe import ObserveMiddleware
 from mcp_memory.http.middleware.unread_body import UnreadBodyMiddleware
 from mcp_memory.http.routers import backup, health, manage, memories, metrics, search, storage, tags, transfer
@@ -31,6 +31,9 @@ from mcp_memory.owner.gate import OwnerGate, OwnerState
 from mcp_memory.owner.nearby import older_stores
 
 log = structlog.stdlib.get_logger("mcp_memory.http")
+CLIENT_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Agent-ID", "X-Request-ID")
+MCP_HEADERS = ("Mcp-Protocol-Version", "Mcp-Session-Id", "Last-Event-ID", "Mcp-Method", "Mcp-Name")
+"""What MCP clients in web pages send, and must be allowed to."""
 OpenContainer: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Container]]
 
 
@@ -104,8 +107,14 @@ def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
                 allow_methods=["GET", "POST", "PUT", "DELETE"],
-                allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Agent-ID", "X-Request-ID"],
-                expose_headers=["X-Request-ID", "Retry-After"],
+                allow_headers=[*CLIENT_HEADERS, *MCP_HEADERS],
+                expose_headers=[
+                    "X-Request-ID",
+                    "Retry-After",
+                    "WWW-Authenticate",
+                    "Mcp-Session-Id",
+                    "Mcp-Protocol-Version",
+                ],
             )
         )
     keys = Keys(
@@ -115,6 +124,7 @@ def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware
         anonymous_access=settings.anonymous_scope,
     )
     layers.append(Middleware(AuthenticationMiddleware, keys=keys))
+    layers.append(Middleware(UnaskedMiddleware))
     # A body that doesn't arrive must neither take a place nor count as a request in work.
     layers.append(Middleware(BodyLimitMiddleware, limit=settings.http_max_body_bytes))
     if owner is not None:

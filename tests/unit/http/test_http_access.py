@@ -218,3 +218,84 @@ async def test_cors_is_off_unless_an_origin_is_named(connect: Connect) -> None:
     assert answer.headers["access-control-allow-origin"] == "https://app.example"
     answer = await open_.get("/api/memories", headers=origin | {"X-API-Key": KEY})
     assert answer.headers["access-control-allow-origin"] == "https://app.example"
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("192.0.2.7:8000", "http://192.0.2.7:8000", 200),
+        ("192.0.2.7:8000", "http://192.0.2.7:9000", 403),
+        ("192.0.2.7:8000", "http://192.0.2.8:8000", 403),
+        ("192.0.2.7", "https://192.0.2.7", 200),
+        ("[2001:db8::1]:8000", "http://[2001:db8::2]:8000", 403),
+        ("localhost:8000", "http://203.0.113.5", 403),
+        ("localhost:8000", "http://[::1]:3000", 200),
+        ("localhost:8000", "http://localhost:3000", 200),
+        ("localhost:8000", "http://localhost.evil.example", 403),
+        ("localhost:8000", "http://user@localhost", 403),
+    ],
+)
+async def test_an_origin_is_the_own_host_or_loopback(connect: Connect, host: str, origin: str, status: int) -> None:
+    client = await connect()
+    answer = await client.get("/api/tags", headers={"Host": host, "Origin": origin})
+    assert answer.status_code == status
+
+
+async def test_with_any_host_allowed_a_foreign_origin_is_still_refused(connect: Connect) -> None:
+    client = await connect(allowed_hosts="*")
+    answer = await client.get("/api/tags", headers={"Host": "memory.lan", "Origin": "https://evil.example"})
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/api/manage/cleanup-duplicates", "/api/backup", "/api/memories", "/mcp"])
+@pytest.mark.parametrize(
+    "kind", [None, "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
+)
+async def test_what_a_page_may_send_unasked_changes_nothing(connect: Connect, path: str, kind: str | None) -> None:
+    client = await connect()
+    answer = await client.post(path, headers={"Content-Type": kind} if kind else {})
+    assert answer.status_code == 415
+    assert "Content-Type: application/json" in answer.json()["error"]["message"]
+
+
+async def test_what_a_page_must_ask_for_is_answered(connect: Connect) -> None:
+    client = await connect()
+    answer = await client.post("/api/manage/cleanup-duplicates", headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200
+
+
+async def test_two_hosts_are_400(connect: Connect) -> None:
+    client = await connect()
+    answer = await client.get("/livez", headers=[("Host", "localhost"), ("Host", "evil.example")])
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    "path", ["/.well-known/oauth-protected-resource/mcp", "/mcp/.well-known/openid-configuration", "/register"]
+)
+async def test_who_looks_for_oauth_is_told_that_there_is_none(connect: Connect, path: str) -> None:
+    client = await connect(api_key=KEY)
+    assert (await client.get(path)).status_code == 404
+
+
+async def test_mcp_clients_in_web_pages_may_send_their_headers(connect: Connect) -> None:
+    client = await connect(cors_origins="https://app.example", api_key=KEY)
+    asked = "authorization,content-type,mcp-protocol-version,mcp-session-id,last-event-id,mcp-method,mcp-name"
+    origin = {"Origin": "https://app.example"}
+    preflight = origin | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": asked}
+    assert (await client.options("/mcp", headers=preflight)).status_code == 200
+    answer = await client.get("/livez", headers=origin)
+    assert "mcp-session-id" in answer.headers["access-control-expose-headers"].lower()
+
+
+@pytest.mark.parametrize(
+    ("given", "path"), [("/mem/", "/mem"), ("mem", "/mem"), ("/", ""), ("", ""), ("/a/b//", "/a/b")]
+)
+def test_a_root_path_is_meant_as_it_is_written(given: str, path: str) -> None:
+    assert load_settings(root_path=given).root_path == path
+
+
+def test_a_password_in_the_address_of_qdrant_is_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigurationError, match="MCP_QDRANT_API_KEY") as refused:
+        load_settings(qdrant_url="http://a:6333,http://user:geheim@b:6333")
+    assert "geheim" not in str(refused.value)

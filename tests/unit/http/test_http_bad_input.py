@@ -85,7 +85,7 @@ async def test_bad_input_is_refused_in_words_and_changes_nothing(
 
 async def test_a_form_is_told_to_be_json(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/memories", content=b'{"content": "x"}', headers={"Content-Type": "text/plain"})
-    assert answer.status_code == 422
+    assert answer.status_code == 415
     assert "Content-Type: application/json" in answer.json()["error"]["message"]
 
 

@@ -66,7 +66,7 @@ class AuthenticationMiddleware:
     def _access(self, scope: Scope) -> Access:
         """A wrong key gets nothing where one is set: who sends it means to be somebody."""
         path = get_route_path(scope) if scope["type"] == "http" else None
-        if path is None or path in OPEN or came_over_unix_socket(scope):
+        if path is None or path in OPEN or _is_looked_for(path) or came_over_unix_socket(scope):
             return Access.WRITE
         given, keys = _given_key(scope), self._keys
         if _same(given, keys.api_key) or (path == METRICS and _same(given, keys.metrics_key)):
@@ -87,6 +87,11 @@ def _only_reading() -> Json:
     challenge = 'Bearer realm="mcp-memory", error="insufficient_scope", scope="write"'
     detail = {"error": "insufficient_scope", "error_description": message}
     return problem(403, "insufficient_scope", message, detail=detail, headers={"WWW-Authenticate": challenge})
+
+
+def _is_looked_for(path: str) -> bool:
+    """Where clients look for OAuth: nothing is there, and 401 would tell them to go on looking."""
+    return path in {"/register", "/authorize", "/token"} or path.partition("/.well-known/")[1] != ""
 
 
 def _same(given: bytes | None, key: str | None) -> bool:
