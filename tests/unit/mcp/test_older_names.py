@@ -116,6 +116,10 @@ async def test_a_limit_above_ours_is_capped(days: World) -> None:
         await call(days, "search_by_tag", tags=["day"], operation="XOR")
 
 
+async def test_a_page_above_ours_is_capped_and_said(days: World) -> None:
+    assert (await call(days, "list_memories", page_size=1_000)).structured["page_size"] == 100
+
+
 async def test_metadata_and_duplicates_are_changed_under_their_old_names(days: World) -> None:
     (hash_,) = await days.keep("to change")
     await call(days, "update_memory_metadata", content_hash=hash_, updates={"tags": ["new"]})

@@ -68,7 +68,7 @@ async def _delete(memories: Memories, arguments: Arguments) -> ToolAnswer:
 
 
 async def _list(memories: Memories, arguments: Arguments) -> ToolAnswer:
-    page, page_size = arguments.integer("page", 1), arguments.integer("page_size", 10)
+    page, page_size = arguments.integer("page", 1), min(arguments.integer("page_size", 10), 100)
     conditions = Conditions(tags=arguments.tags("tag"), memory_type=arguments.filled("memory_type"))
     return listed(await memories.page(conditions, limit=page_size, page=page), page, page_size)
 
