@@ -50,6 +50,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with container(settings) as opened, AsyncExitStack() as stack:
             app.state.container = opened
+            app.state.mcp = mcp
             await _point_out_older_stores(settings, opened)
             await stack.enter_async_context(mcp.running(lambda: opened.memories))
             if owner is not None and owner.watches:

@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mcp_memory.config import Settings
 from mcp_memory.domain.errors import ConfigurationError
@@ -69,7 +69,11 @@ class TlsDoor(asyncio.Protocol):
         self._tls = tls
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
+        self._encrypted: list[bytes] = []
+        """What came before the handshake was looked for: uvloop reads from the first moment on."""
         self._early: list[bytes] = []
+        """What came in the same packet as the end of the handshake."""
+        self._handed_over = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         sock = transport.get_extra_info("socket")
@@ -81,15 +85,17 @@ class TlsDoor(asyncio.Protocol):
         if not self._http.tcp.enter(self):
             transport.abort()
             return
-        transport.pause_reading()
         self._task = asyncio.get_running_loop().create_task(self._shake_hands(transport), name="TLS handshake")
 
     async def _shake_hands(self, transport: asyncio.Transport) -> None:
         loop = asyncio.get_running_loop()
+        handshake = loop.create_task(
+            loop.start_tls(transport, self, self._tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS)
+        )
         try:
-            secured = await loop.start_tls(
-                transport, self, self._tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
-            )
+            await asyncio.sleep(0)  # its first step makes TLS the transport's protocol
+            self._hand_over(transport)
+            secured = await handshake
         except (
             OSError,
             TimeoutError,
@@ -97,6 +103,7 @@ class TlsDoor(asyncio.Protocol):
             transport.abort()
             return
         finally:
+            handshake.cancel()
             self._http.tcp.left(self)
         if secured is None or secured.is_closing():
             return
@@ -105,9 +112,19 @@ class TlsDoor(asyncio.Protocol):
         for data in self._early:
             self._http.data_received(data)
 
+    def _hand_over(self, transport: asyncio.Transport) -> None:
+        self._handed_over = True
+        protocol = cast("asyncio.BufferedProtocol", transport.get_protocol())  # uvloop's is one in all but name
+        data = b"".join(self._encrypted)
+        while data:
+            buffer = memoryview(protocol.get_buffer(len(data)))
+            size = min(len(buffer), len(data))
+            buffer[:size] = data[:size]
+            protocol.buffer_updated(size)
+            data = data[size:]
+
     def data_received(self, data: bytes) -> None:
-        """What came in the same packet as the end of the handshake."""
-        self._early.append(data)
+        (self._early if self._handed_over else self._encrypted).append(data)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  (asyncio's signature)
         self._http.tcp.left(self)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from mcp_memory import __version__
 from mcp_memory.build import build_info
@@ -98,12 +98,14 @@ async def livez() -> Json:
 
 
 @probes.get("/readyz", response_model=ProbeOut, responses=problems(503))
-async def readyz(container: ContainerDep) -> Json:
-    """The storage answers a real, cheap query. Needs no key."""
+async def readyz(container: ContainerDep, request: Request) -> Json:
+    """The storage answers a real, cheap query, and nothing keeps /mcp from answering. Needs no key."""
     state = await container.memories.health()
-    if state.healthy:
+    without_mcp = request.app.state.mcp.failure is not None
+    if state.healthy and not without_mcp:
         return Json({"status": "ok"})
-    body = {"detail": "Not ready", "error": {"code": "not_ready", "message": "The storage does not answer."}}
+    message = "The storage does not answer." if not state.healthy else "MCP can't be served now; the log says why."
+    body = {"detail": "Not ready", "error": {"code": "not_ready", "message": message}}
     return Json(body, status_code=503, headers={"Retry-After": "1"})
 
 

@@ -1,0 +1,36 @@
+"""/mcp is built after start-up: a failure of that is told, and mends itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from small_application import Connect
+
+from mcp_memory.http import mcp_endpoint
+
+pytestmark = pytest.mark.anyio
+PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+
+
+async def test_a_failed_import_is_503_and_not_ready_and_tried_again(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build, broken = mcp_endpoint._build, True
+
+    def building(*arguments: Any) -> Any:
+        if broken:
+            raise OSError(24, "Too many open files")
+        return build(*arguments)
+
+    monkeypatch.setattr(mcp_endpoint, "_build", building)
+    client = await connect()
+    answer = await client.post("/mcp", json=PING)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert "Too many open files" in answer.json()["error"]["message"]
+    assert (await client.get("/readyz")).status_code == 503
+    assert (await client.get("/api/tags")).status_code == 200
+    broken = False
+    assert (await client.post("/mcp", json=PING)).status_code == 200
+    assert (await client.get("/readyz")).status_code == 200
