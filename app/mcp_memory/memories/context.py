@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ class Context:
         short = name.strip().lower()
         if not _is_short(short):
             return None
-        found = await self.storage.hashes_with_prefix(short)
+        found = await _hashes_with_prefix(self.storage, short)
         if len(found) > 1:
             raise InvalidInputError(
                 f"The short hash {short} fits several memories ({', '.join(found)}): give the whole hash.",
@@ -95,6 +96,17 @@ class Context:
         if store is not None and memory.store != store:
             raise MemoryNotFoundError(content_hash)
         return memory
+
+
+async def _hashes_with_prefix(storage: BaseStorage, prefix: str) -> list[str]:
+    """Hashes that begin so, at most two: what a short hash stands for. Read from the versions of all memories."""
+    found: list[str] = []
+    async with aclosing(storage.versions()) as batches:
+        async for batch in batches:
+            found += [version.content_hash for version in batch if version.content_hash.startswith(prefix)]
+            if len(found) > 1:
+                break
+    return found[:2]
 
 
 def _is_short(text: str) -> bool:

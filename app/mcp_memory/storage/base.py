@@ -183,15 +183,6 @@ class BaseStorage(ABC):
         async for batch in self.iterate(batch_size=batch_size):
             yield [Version(item.memory.id, item.memory.content_hash, item.memory.revision) for item in batch]
 
-    async def hashes_with_prefix(self, prefix: str, *, limit: int = 2) -> list[str]:
-        """Hashes that begin so, at most `limit`: what a short hash stands for. Read here from the versions of all memories."""
-        found: list[str] = []
-        async for batch in self.versions():
-            found += [version.content_hash for version in batch if version.content_hash.startswith(prefix)]
-            if len(found) >= limit:
-                break
-        return found[:limit]
-
     @abstractmethod
     async def optimize(self) -> OptimizeReport:
         """Bring indexes to the state the collection's size asks for; serving goes on meanwhile."""

@@ -8,14 +8,21 @@ import pytest
 
 from mcp_memory.cli.migration_model import _model_settings
 from mcp_memory.cli.migration_places import Place
+from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.migration.errors import MigrationRefusedError
 
 
 def test_a_url_names_a_server_and_its_fragment_the_collection() -> None:
-    place = Place.named("https://user:secret@one:6333/,https://two:6333#notes")
+    place = Place.named("https://one:6333/,https://two:6333#notes")
     assert place.on_server
     assert place.settings.collection == "notes"
     assert place.address == "https://one:6333,https://two:6333#notes"
+
+
+def test_a_url_with_a_password_is_refused_without_showing_it() -> None:
+    with pytest.raises(ConfigurationError, match="MCP_QDRANT_API_KEY") as refused:
+        Place.named("https://user:secret@one:6333#notes")
+    assert "secret" not in refused.value.message
 
 
 def test_a_folder_is_an_embedded_store_whatever_the_settings_say(

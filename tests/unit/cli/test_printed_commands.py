@@ -60,11 +60,13 @@ def test_a_printed_command_is_one(command: str) -> None:
     taken(command)
 
 
-def test_the_model_change_message_names_the_installed_command_first() -> None:
+def test_the_model_change_message_is_the_guides_and_then_the_installed_command() -> None:
     text = ModelChangedError(old_model="a b", new_model="c", old_dimensions=1, new_dimensions=2).message
     command = next(line.strip() for line in text.splitlines() if line.strip().startswith("memory migrate model"))
     taken(command)
-    assert text.index(command) < text.index("python scripts/")
+    assert text.index(command) > text.index(
+        "Run:\n  python scripts/migration/migrate_to_new_model.py \\\n    --old-model 'a b' \\\n"
+    )
     assert shlex.split(command)[4] == "a b"
 
 

@@ -20,6 +20,7 @@ from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.storage.qdrant_embedded import backup, lock
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
 from mcp_memory.storage.qdrant_embedded.address import read_address
+from mcp_memory.storage.qdrant_embedded.copying import checksum_of
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
 from mcp_memory.storage.qdrant_embedded.store import OpenStore
@@ -283,7 +284,7 @@ def backed_up(path: Path, *, listed: dict[str, str] | None = None, **changed: An
     """A folder that looks like a backup, with right checksums."""
     folder = store(path / "store", **changed)
     files = [folder.path / "manifest.json", folder.generation(1) / "edge_config.json"]
-    sums = {file.relative_to(path).as_posix(): backup._checksum(file) for file in files} | (listed or {})
+    sums = {file.relative_to(path).as_posix(): checksum_of(file) for file in files} | (listed or {})
     contents = {
         "model": {"name": "m", "dimensions": 4, "fingerprint": "ab"},
         "collection": "memories",
@@ -303,7 +304,7 @@ def test_a_backup_that_lists_a_file_elsewhere_is_refused_before_the_file_is_read
 ) -> None:
     (tmp_path / "secret").write_text("secret")
     made = backed_up(tmp_path / "backup", listed={name: "0" * 64})
-    monkeypatch.setattr(backup, "_checksum", lambda file: pytest.fail(f"read {file}"))
+    monkeypatch.setattr(backup, "checksum_of", lambda file: pytest.fail(f"read {file}"))
     with pytest.raises(StorageFormatError, match="isn't a file of its store"):
         backup.check(made, MODEL)
 
