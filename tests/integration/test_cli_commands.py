@@ -287,10 +287,10 @@ def test_an_import_reads_arrays_gzip_utf16_and_pipes(memory: Memory, tmp_path: P
 @pytest.mark.parametrize(
     ("content", "unit"),
     [
-        (gzip.compress(os.urandom(9) + b"x" * 70_000)[:60], None),
+        (gzip.compress(bytes(range(9)) + b"x" * 70_000, mtime=0)[:60], None),
         (b'[{"content": "before the cut 1", "store": "cut"}, {"content": "be', "item 2"),
         (b'{"content": "before the cut 2", "store": "cut"}\n{"content": "be', "line 2"),
-        (gzip.compress(b'{"content": "before the cut 3", "store": "cut"}\n' * 2)[:-9], "line"),
+        (gzip.compress(b'{"content": "before the cut 3", "store": "cut"}\n' * 2, mtime=0)[:-9], "line"),
     ],
 )
 def test_what_stands_before_a_cut_gets_in_and_the_cut_is_told(
@@ -310,7 +310,7 @@ def test_what_stands_before_a_cut_gets_in_and_the_cut_is_told(
     [
         (b"", "empty"),
         (b"\n \n", "empty"),
-        (gzip.compress(b""), "empty"),
+        (gzip.compress(b"", mtime=0), "empty"),
         (b"content,tags\nfirst,a\n", "neither JSON lines nor a JSON array"),
         (b"SQLite format 3\0" + bytes(80), "memory migrate sqlite --source"),
         (b'{\n  "export_metadata": {},\n  "memories": []\n}', "memory migrate sqlite --source"),
