@@ -31,11 +31,17 @@ async def proxy(anyio_backend: str) -> AsyncIterator[FaultProxy]:
         yield proxy
 
 
+async def opened(storage: QdrantServerStorage) -> None:
+    """Returns when opening asks the server nothing any more: these tests count requests."""
+    await storage.initialize()
+    await storage._upkeep.looked()
+
+
 @pytest.fixture
 async def storage(proxy: FaultProxy, tmp_path: Path) -> AsyncIterator[QdrantServerStorage]:
     """Open, through the proxy, with short time-outs."""
     storage = QdrantServerStorage(ServerOptions((proxy.url,), MODEL, alias=alias(tmp_path), timeout=20.0))
-    await storage.initialize()
+    await opened(storage)
     yield storage
     proxy.restart_counting()
     await storage.close()
@@ -113,7 +119,7 @@ async def test_a_server_that_hangs_costs_one_timeout_and_nothing_afterwards(
     storage: QdrantServerStorage, proxy: FaultProxy, tmp_path: Path
 ) -> None:
     impatient = QdrantServerStorage(ServerOptions((proxy.url,), MODEL, alias=alias(tmp_path), timeout=1.0))
-    await impatient.initialize()
+    await opened(impatient)
     proxy.restart_counting(once(1, Fault(hang=True)))
     message, seconds = await refused(lambda: impatient.count(EVERYTHING))
     assert "did not answer within 1 s" in message
@@ -180,7 +186,7 @@ async def test_a_slow_server_opens_the_circuit_breaker(
     storage: QdrantServerStorage, proxy: FaultProxy, tmp_path: Path
 ) -> None:
     impatient = QdrantServerStorage(ServerOptions((proxy.url,), MODEL, alias=alias(tmp_path), timeout=0.5))
-    await impatient.initialize()
+    await opened(impatient)
     guarded = GuardedStorage(impatient, BreakerOptions(failures=5, seconds=60.0))
     proxy.restart_counting(always(Fault(delay=5.0)))
     for _ in range(5):

@@ -67,6 +67,11 @@ class Upkeep:
             self._unchecked = 0
             self._task = asyncio.create_task(self._look())
 
+    async def looked(self) -> None:
+        """Returns when nothing is looked at in the background any more."""
+        if self._task is not None:
+            await self._task
+
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
