@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mcp_memory.storage.analysis import document_terms
 from mcp_memory.storage.bm25 import Bm25, has_more_terms
 
 
@@ -91,3 +92,10 @@ def test_any_part_of_a_run_is_found_in_it(text: str, start: int, length: int) ->
     part = run[start % len(run) :][:length]
     model = Bm25()
     assert set(model.query(part)[0]) & set(model.document(text)[0])
+
+
+@pytest.mark.parametrize("unit", ["x", "ä", "a-", "-", "1", "_", "a1", "字"])
+def test_a_long_text_of_one_character_is_analysed_like_any_other(unit: str) -> None:
+    """A pattern that gives characters back would look at a run of them as often as it is long: minutes for this one."""
+    terms = document_terms("v1.2.3 " + unit * 400_000)
+    assert "v1.2.3" in terms.whole
