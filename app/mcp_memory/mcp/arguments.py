@@ -44,21 +44,23 @@ class Arguments:
         number = self.number(name)
         if number is None:
             return default
-        if not math.isfinite(number) or number != int(number):
+        if number != int(number):
             raise _wrong(name, "a whole number", self._values[name])
         return int(number)
 
     def number(self, name: str) -> float | int | None:
-        """A number, or a text that spells one."""
+        """A finite number, or a text that spells one."""
         value = self._values.get(name)
         if isinstance(value, str):
             try:
                 value = float(value) if value.strip() else None
             except ValueError:
                 raise _wrong(name, "a number", value) from None
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-            return value
-        raise _wrong(name, "a number", value)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
+            raise _wrong(name, "a number", value)
+        return value
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """true or false, also as text."""
@@ -119,6 +121,14 @@ class Arguments:
         if value is None or isinstance(value, dict):
             return value
         raise _wrong(name, "a JSON object", self._values[name])
+
+
+def is_finite(value: float) -> bool:
+    """Whether it is a number that can be reckoned with: 1e400 is none, and nor is an integer of 400 digits."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _parsed_list(text: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.mcp import schemas
-from mcp_memory.mcp.arguments import Arguments
+from mcp_memory.mcp.arguments import Arguments, is_finite
 from mcp_memory.mcp.schemas import JsonSchema
 from mcp_memory.memories.service import Memories
 
@@ -74,6 +74,9 @@ class Tool:
         missing = [name for name in self.required if given.get(name) is None]
         if missing:
             raise InvalidInputError(f"The argument {missing[0]} is required.", field=missing[0])
+        for name, value in given.items():
+            if isinstance(value, int | float) and not is_finite(value):  # also where it has no effect
+                raise InvalidInputError(f"The argument {name} is no finite 64-bit number.", field=name)
         return await self.run(memories, Arguments(given))
 
     def _named(self, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ UNKNOWN_FIELD = "unknown_field"
 class RequestBody(BaseModel):
     """What a client sends as JSON."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod
