@@ -108,6 +108,8 @@ def test_a_text_comes_from_stdin(memory: Memory) -> None:
         (("delete",), "Say what to delete"),
         (("delete", "abc"), "64 hexadecimal digits"),
         (("delete", "0" * 64, "--tag", "a"), "not both"),
+        (("move", "abc", "--to", "work"), "64 hexadecimal digits"),
+        (("move", "0" * 64), "--to"),
         (("import", "/does/not/exist"), "There is no file"),
         (("export", "-", "--json"), "need a file"),
         (("nonsense",), "nonsense"),
@@ -147,6 +149,25 @@ def test_deleting_by_hash_needs_no_question_and_an_unknown_hash_ends_with_3(memo
     gone = memory("delete", hash_)
     assert gone.code == 3
     assert hash_ in gone.err
+
+
+def test_memories_move_to_another_store_and_back_and_an_unknown_hash_ends_with_3(memory: Memory) -> None:
+    hashes = [content_hash(text) for text in ("a desk that moves", "a chair that moves")]
+    memory("store", "a desk that moves", "--tag", "moving")
+    memory("store", "a chair that moves", "--tag", "moving", "--store", "old-office")
+    assert memory("move", hashes[0][:12], hashes[1], "--to", "new-office").out == "Moved 2 memories to new-office.\n"
+    there = memory("list", "--store", "new-office", "--json").json["memories"]
+    assert {(one["content_hash"], *one["tags"]) for one in there} == {(hash_, "moving") for hash_ in hashes}
+    some = memory("move", hashes[0], "0" * 64, "--to", "default", "--json")
+    assert (some.code, some.json["hashes"], some.json["missing"]) == (3, [hashes[0]], ["0" * 64])
+    assert "0" * 64 in some.err
+    assert memory("list", "--tag", "moving", "--json").json["total"] == 1
+    gone = memory("move", "0" * 64, "--to", "new-office")
+    assert (gone.code, gone.out) == (3, "")
+    everywhere = memory("move", hashes[1], "--to", "all")
+    assert everywhere.code != 0
+    assert "all" in everywhere.err
+    assert memory("list", "--store", "new-office", "--json").json["total"] == 1
 
 
 def test_deleting_by_tag_is_counted_and_wants_a_yes(memory: Memory) -> None:

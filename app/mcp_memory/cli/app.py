@@ -14,6 +14,7 @@ from mcp_memory.cli.find import list_memories, search
 from mcp_memory.cli.forget import delete
 from mcp_memory.cli.key import key
 from mcp_memory.cli.migrate import migrate_app
+from mcp_memory.cli.move import move
 from mcp_memory.cli.serve import healthcheck, mcp, owner, server
 from mcp_memory.cli.statistics import optimize, stats, tags
 from mcp_memory.cli.store import store
@@ -33,6 +34,7 @@ app.command()(store)
 app.command()(search)
 app.command("list")(list_memories)
 app.command()(delete)
+app.command()(move)
 app.command()(tags)
 app.command()(export)
 app.command("import")(import_)

@@ -23,7 +23,7 @@ from mcp_memory.http.middleware.body_limit import BodyLimitMiddleware
 from mcp_memory.http.middleware.hosts import HostsMiddleware, UnaskedMiddleware
 from mcp_memory.http.middleware.observe import ObserveMiddleware
 from mcp_memory.http.middleware.unread_body import UnreadBodyMiddleware
-from mcp_memory.http.routers import backup, health, manage, memories, metrics, search, storage, tags, transfer
+from mcp_memory.http.routers import backup, health, manage, memories, metrics, search, storage, tags, transfer, updates
 from mcp_memory.http.schemas.common import EVERYWHERE
 from mcp_memory.loggers import structlog
 from mcp_memory.owner.api import router as owner_router
@@ -71,8 +71,8 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(app)
-    for router in (memories.router, search.router, tags.router, storage.router, manage.router, backup.router):
-        app.include_router(router, responses=EVERYWHERE)
+    for part in (memories, updates, search, tags, storage, manage, backup):
+        app.include_router(part.router, responses=EVERYWHERE)
     app.include_router(health.router)
     app.include_router(health.probes)
     app.include_router(metrics.router)

@@ -77,6 +77,7 @@ async def test_a_scope_of_reading_lets_nobody_without_a_key_change_anything(
         ("POST", "/api/memories"),
         ("POST", "/api/memories/bulk"),
         ("POST", "/api/memories/delete"),
+        ("POST", "/api/memories/update"),
         ("PUT", "/api/memories/" + "0" * 64),
         ("DELETE", "/api/memories/" + "0" * 64),
         ("POST", "/api/manage/bulk-delete"),

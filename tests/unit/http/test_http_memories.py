@@ -195,3 +195,64 @@ async def test_bulk_delete_needs_the_right_count(client: httpx.AsyncClient) -> N
     done = await client.post("/api/manage/bulk-delete", json={"tag": "old", "confirm_count": 2})
     assert done.json()["affected_count"] == 2
     assert done.json()["operation"] == "bulk_delete"
+
+
+async def test_a_memory_moves_to_the_store_in_the_body_and_keeps_what_it_has(client: httpx.AsyncClient) -> None:
+    hash_ = await store(client, "The lease ends in May", tags=["office"], metadata={"floor": 3})
+    before = (await client.get(f"/api/memories/{hash_}")).json()
+    moved = await client.put(f"/api/memories/{hash_}", json={"store": "work", "add_tags": ["lease"]})
+    assert moved.json()["success"] is True
+    assert (await client.get(f"/api/memories/{hash_}")).status_code == 404
+    after = (await client.get(f"/api/memories/{hash_}", params={"store": "work"})).json()
+    assert after == moved.json()["memory"]
+    changed = {name for name in after if after[name] != before[name]}
+    assert changed <= {"store", "tags", "updated_at", "updated_at_iso"}
+    assert (after["store"], after["tags"]) == ("work", ["office", "lease"])
+    elsewhere = await client.put(f"/api/memories/{hash_}", json={"store": "default"})
+    assert elsewhere.status_code == 404  # it is in work now, and the query says where it is
+    back = {"store": "default", "remove_tags": "lease"}
+    answer = await client.put(f"/api/memories/{hash_}", params={"store": "work"}, json=back)
+    assert (answer.json()["memory"]["store"], answer.json()["memory"]["tags"]) == ("default", ["office"])
+
+
+async def test_many_memories_move_at_once_and_hashes_that_name_none_are_told(client: httpx.AsyncClient) -> None:
+    hashes = [await store(client, f"memory number {number}", tags=["all"]) for number in range(3)]
+    body: dict[str, object] = {"hashes": [hashes[0][:12], *hashes[1:], UNKNOWN], "store": "work"}
+    answer = await client.post("/api/memories/update", json=body)
+    assert answer.json() == {
+        "success": False,
+        "message": "3 memories updated; 1 of the hashes name none",
+        "updated": 3,
+        "hashes": hashes,
+        "missing": [UNKNOWN],
+    }
+    assert (await client.get("/api/memories", params={"store": "work"})).json()["total"] == 3
+    # What isn't in the store of the query isn't touched.
+    other = await client.post("/api/memories/update", params={"store": "default"}, json={"hashes": hashes, "tags": []})
+    assert other.status_code == 404
+    tagged = await client.post("/api/memories/update", json={"hashes": hashes[:1], "add_tags": "first"})
+    assert (tagged.json()["success"], tagged.json()["message"]) == (True, "1 memory updated")
+    page = (await client.get("/api/memories", params={"store": "work", "tag": "first"})).json()
+    assert [memory["tags"] for memory in page["memories"]] == [["all", "first"]]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("all", 400), ("ALL ", 400), ("", 422), (" ", 422), ("x" * 300, 422), (7, 422)],
+)
+async def test_a_move_to_what_is_no_store_moves_nothing(client: httpx.AsyncClient, target: object, status: int) -> None:
+    hash_ = await store(client, "stays where it is")
+    assert (await client.put(f"/api/memories/{hash_}", json={"store": target})).status_code == status
+    many = await client.post("/api/memories/update", json={"hashes": [hash_], "store": target})
+    assert many.status_code == status
+    assert (await client.get(f"/api/memories/{hash_}")).json()["store"] == "default"
+
+
+@pytest.mark.parametrize("body", [{"hashes": []}, {"hashes": ["nonsense"], "store": "work"}, {"store": "work"}])
+async def test_a_change_of_many_that_is_not_clear_changes_nothing(
+    client: httpx.AsyncClient, body: dict[str, object]
+) -> None:
+    hash_ = await store(client, "stays where it is")
+    named = {**body, "hashes": [hash_, *body["hashes"]]} if body.get("hashes") else body  # type: ignore[misc]
+    assert (await client.post("/api/memories/update", json=named)).status_code == 422
+    assert (await client.get("/api/memories", params={"store": "default"})).json()["total"] == 1

@@ -23,11 +23,9 @@ from mcp_memory.http.schemas.memories import (
     ForgetIn,
     ForgetOut,
     HashesOut,
-    MemoryChangesIn,
     MemoryIn,
     MemoryPageOut,
     StoreOut,
-    UpdateOut,
 )
 from mcp_memory.memories.requests import Conditions, StoreResult, StoreStatus
 
@@ -151,35 +149,6 @@ async def forget_memories(memories: MemoriesDep, request: ForgetIn) -> Json:
 async def get_memory(memories: MemoriesDep, content_hash: Hash, store: ReadStore = DEFAULT_STORE) -> Json:
     """One memory by its hash, where it is in the store that is asked for."""
     return Json(memory_json(await memories.get(content_hash, store=store)))
-
-
-@router.put("/{content_hash:hash}", response_model=UpdateOut, responses=WRITE | problems(404))
-async def update_memory(
-    memories: MemoriesDep, content_hash: Hash, changes: MemoryChangesIn, store: WriteStore = DEFAULT_STORE
-) -> Json:
-    """Change tags, type or metadata; the text of a memory never changes. Nothing to change is no error."""
-    refuse_all_stores(store)
-    message = "Memory updated"
-    if changes.empty:
-        message = "No updates provided - memory unchanged"
-        memory = await memories.get(content_hash, store=store)
-    else:
-        memory = await memories.update(
-            content_hash,
-            tags=changes.tags,
-            memory_type=changes.memory_type,
-            metadata=changes.metadata,
-            preserve_timestamps=changes.preserve_timestamps,
-            store=store,
-        )
-    return Json(
-        {
-            "success": True,
-            "message": message,
-            "content_hash": memory.content_hash,
-            "memory": memory_json(memory),
-        }
-    )
 
 
 @router.delete(

@@ -10,7 +10,7 @@ from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.http.schemas.common import MemoryOut, StoreName, Tags
 from mcp_memory.http.schemas.conditions import ConditionsIn
 from mcp_memory.http.schemas.strict import RequestBody
-from mcp_memory.memories.requests import NewMemory
+from mcp_memory.memories.requests import Changes, NewMemory
 
 BULK_LIMIT = 1000
 
@@ -81,13 +81,24 @@ class MemoryChangesIn(RequestBody):
     """What to change. Tags replace; metadata is merged key by key; what is left out stays."""
 
     tags: Tags = None
+    add_tags: Tags = None
+    remove_tags: Tags = None
     memory_type: str | None = None
     metadata: dict[str, Any] | None = None
+    store: str | None = Field(
+        None, description="The store to move to; where a memory is now, the query parameter `store` says"
+    )
     preserve_timestamps: bool = False
 
     @property
-    def empty(self) -> bool:
-        return self.tags is None and self.memory_type is None and self.metadata is None
+    def changes(self) -> Changes:
+        return Changes(self.tags, self.memory_type, self.metadata, self.add_tags, self.remove_tags, self.store)
+
+
+class ManyChangesIn(MemoryChangesIn):
+    """The same changes for each of 1 to 1,000 memories."""
+
+    hashes: Annotated[list[str], Field(max_length=10_000, examples=[["a" * 64]])]
 
 
 class UpdateOut(BaseModel):
@@ -95,6 +106,16 @@ class UpdateOut(BaseModel):
     message: str
     content_hash: str
     memory: MemoryOut
+
+
+class ManyUpdatedOut(BaseModel):
+    """`success` is true when every hash named a memory. The others are changed all the same."""
+
+    success: bool
+    message: str
+    updated: int
+    hashes: list[str] = Field(description="The changed memories")
+    missing: list[str] = Field(description="Hashes that name no memory of this store")
 
 
 class DeleteOut(BaseModel):
