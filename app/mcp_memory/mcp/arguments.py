@@ -48,6 +48,11 @@ class Arguments:
             raise _wrong(name, "a whole number", self._values[name])
         return int(number)
 
+    def at_most(self, name: str, default: int, most: int) -> tuple[int, str]:
+        """A whole number of things to give, `most` where more was asked for; then a word on that to add to the answer."""
+        number = self.integer(name, default)
+        return (number, "") if number <= most else (most, f" ({name}: {most} at most, {number:,} asked for)")
+
     def number(self, name: str) -> float | int | None:
         """A finite number, or a text that spells one."""
         value = self._values.get(name)

@@ -32,12 +32,12 @@ def block(position: int, hit: ScoredMemory, text: str) -> str:
     return "\n".join(lines)
 
 
-def found(answer: SearchAnswer, max_chars: int = 0) -> ToolAnswer:
-    """The answer of every old tool that searches."""
+def found(answer: SearchAnswer, max_chars: int = 0, *, capped: str = "") -> ToolAnswer:
+    """The answer of every old tool that searches. `capped` says that fewer are given than were asked for."""
     total = len(answer.hits)
     kept = fitting([Shown(hit.memory, hit.memory.content) for hit in answer.hits], max_chars, answer.query)
     about = f"(mode: {answer.mode})" + (f" for query: '{one_line(answer.query)}'" if answer.query else "")
-    parts = [f"Found {total} memories {about}" if total else f"No memories found {about}"]
+    parts = [(f"Found {total} memories {about}" if total else f"No memories found {about}") + capped]
     shown = answer.hits[: len(kept)]
     parts += [block(place, hit, cut.text) for place, (hit, cut) in enumerate(zip(shown, kept, strict=True), 1)]
     if total > len(kept):
@@ -51,18 +51,20 @@ def found(answer: SearchAnswer, max_chars: int = 0) -> ToolAnswer:
             "mode": answer.mode,
             "query": answer.query,
             "milliseconds": round(answer.milliseconds, 3),
+            **({"message": parts[0]} if capped else {}),
         },
     )
 
 
-def listed(listing: Listing, page: int, page_size: int) -> ToolAnswer:
-    """A page as a JSON document; the text and the structured answer are the same."""
+def listed(listing: Listing, page: int, page_size: int, *, capped: str = "") -> ToolAnswer:
+    """A page as a JSON document; the text and the structured answer are the same. `capped`: as in `found`."""
     answer = {
         "memories": [memory_object(memory) for memory in listing.memories],
         "total": listing.total,
         "page": page,
         "page_size": page_size,
         "has_more": listing.next is not None,
+        **({"message": f"{listing.total} memories{capped}"} if capped else {}),
     }
     return ToolAnswer(document(answer), answer)
 
@@ -85,6 +87,7 @@ FOUND = schemas.mapping(
         "mode": schemas.text("How they were found; tag or time where no text took part"),
         "query": schemas.text("The text that was searched for"),
         "milliseconds": schemas.number("Time it took"),
+        "message": schemas.text("Only where fewer are given than were asked for: so many at most"),
     },
     required=("memories", "total", "mode", "query"),
 )
@@ -95,6 +98,7 @@ LISTED = schemas.mapping(
         "page": schemas.integer("This page, from 1"),
         "page_size": schemas.integer("Memories a page"),
         "has_more": schemas.flag("Whether another page follows"),
+        "message": schemas.text("Only where a page is smaller than was asked for: so many at most"),
     },
     required=("memories", "total", "page", "page_size", "has_more"),
 )

@@ -110,14 +110,54 @@ async def test_an_old_way_to_search_finds_what_it_found(days: World, case: str) 
     assert [memory["content"] for memory in answer.structured["memories"]] == wanted
 
 
-async def test_a_limit_above_ours_is_capped(days: World) -> None:
-    assert len((await call(days, "retrieve_memory", query="day", n_results=1_000)).structured["memories"]) == 4
+CAPPED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "memory_search": ("memory_search", {"query": "day", "limit": 101}, "limit: 100 at most, 101 asked for"),
+    "a guessed name": ("memory_search", {"query": "day", "top_k": "5000"}, "limit: 100 at most, 5,000 asked for"),
+    "without a question": ("memory_search", {"tags": "day", "limit": 2**70}, "limit: 100 at most"),
+    "nothing found": ("memory_search", {"tags": "nowhere", "limit": 500}, "limit: 100 at most, 500 asked for"),
+    "memory_list": ("memory_list", {"page_size": 500}, "page_size: 100 at most, 500 asked for"),
+    "limit of a page": ("memory_list", {"limit": 101}, "page_size: 100 at most, 101 asked for"),
+    "retrieve_memory": ("retrieve_memory", {"query": "day", "n_results": 1_000}, "n_results: 100 at most, 1,000 asked"),
+    "its limit": ("retrieve_memory", {"query": "day", "limit": 1_000}, "limit: 100 at most, 1,000 asked for"),
+    "recall_memory": ("recall_memory", {"query": "today", "n_results": 101}, "n_results: 100 at most, 101 asked for"),
+    "debug_retrieve": ("debug_retrieve", {"query": "day", "n_results": 101}, "n_results: 100 at most"),
+    "recall_by_timeframe": ("recall_by_timeframe", {"start_date": "2026-01-01", "n_results": 101}, "n_results: 100"),
+    "list_memories": ("list_memories", {"page_size": 1_000}, "page_size: 100 at most, 1,000 asked for"),
+}
+
+
+@pytest.mark.parametrize("case", CAPPED)
+async def test_more_than_is_given_at_once_is_capped_and_said_in_both_answers(days: World, case: str) -> None:
+    name, arguments, note = CAPPED[case]
+    answer = await call(days, name, **arguments)
+    assert note in answer.text
+    assert note in answer.structured["message"]
+    assert answer.structured.get("page_size", 100) == 100
+
+
+@pytest.mark.parametrize("case", CAPPED)
+async def test_what_is_within_the_bounds_is_not_spoken_of(days: World, case: str) -> None:
+    name, arguments, _ = CAPPED[case]
+    at_most = {key: 100 if key in ("limit", "top_k", "page_size", "n_results") else arguments[key] for key in arguments}
+    assert "at most" not in (await call(days, name, **at_most)).text
+
+
+async def test_a_page_that_is_capped_holds_as_many_as_it_says(days: World) -> None:
+    await days.memories.store_many([NewMemory(f"memory number {number}") for number in range(120)])
+    answer = await call(days, "memory_list", page_size=500, max_response_chars=0)
+    assert len(answer.structured["memories"]) == 100
+    assert answer.structured["has_more"] is True
+    rest = await call(days, "memory_list", page_size=500, page=2, max_response_chars=0)
+    assert len(answer.structured["memories"]) + len(rest.structured["memories"]) == answer.structured["total"]
+    hashes = [memory.content_hash for memory in (await days.memories.page(limit=100)).memories]
+    named = await call(days, "memory_list", hashes=[*hashes, *hashes[:5]])
+    assert len(named.structured["memories"]) == 100
+    assert "hashes: 100 at most, 105 asked for" in named.text
+
+
+async def test_an_operation_that_is_none_is_refused(days: World) -> None:
     with pytest.raises(InvalidInputError):
         await call(days, "search_by_tag", tags=["day"], operation="XOR")
-
-
-async def test_a_page_above_ours_is_capped_and_said(days: World) -> None:
-    assert (await call(days, "list_memories", page_size=1_000)).structured["page_size"] == 100
 
 
 async def test_metadata_and_duplicates_are_changed_under_their_old_names(days: World) -> None:

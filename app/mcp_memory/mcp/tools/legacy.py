@@ -13,8 +13,8 @@ from mcp_memory.mcp.legacy_answers import FOUND, LISTED, found, listed
 from mcp_memory.mcp.tool import Tool, ToolAnswer
 from mcp_memory.mcp.tools.delete import MEMORY_DELETE, remove
 from mcp_memory.mcp.tools.figures import MEMORY_HEALTH
-from mcp_memory.mcp.tools.listing import MEMORY_LIST
-from mcp_memory.mcp.tools.search import MEMORY_SEARCH
+from mcp_memory.mcp.tools.listing import MAX_PAGE_SIZE, MEMORY_LIST
+from mcp_memory.mcp.tools.search import MAX_LIMIT, MEMORY_SEARCH
 from mcp_memory.mcp.tools.store import MEMORY_STORE
 from mcp_memory.memories.requests import Conditions, SearchRequest
 from mcp_memory.memories.service import Memories
@@ -28,24 +28,27 @@ _NOTHING_MORE = {
 
 
 async def _retrieve(memories: Memories, arguments: Arguments) -> ToolAnswer:
+    limit, capped = how_many(arguments)
     request = SearchRequest(
         query=arguments.required("query"),
-        limit=_limit(arguments),
+        limit=limit,
         similarity_threshold=arguments.number("similarity_threshold"),
     )
-    return found(await memories.search(request), arguments.integer("max_response_chars", 0))
+    return found(await memories.search(request), arguments.integer("max_response_chars", 0), capped=capped)
 
 
-def _limit(arguments: Arguments) -> int:
-    """`n_results` or `limit`, which hooks of the original send; above what is given at once it is capped, as there."""
-    return min(arguments.integer("n_results", arguments.integer("limit", 5)), 100)
+def how_many(arguments: Arguments) -> tuple[int, str]:
+    """`n_results` or `limit`, which hooks of the original send; above what is given at once it is capped, as there, and said."""
+    name = "limit" if arguments.number("n_results") is None else "n_results"
+    return arguments.at_most(name, 5, MAX_LIMIT)
 
 
 async def _recall(memories: Memories, arguments: Arguments) -> ToolAnswer:
     """The time stands inside the question; a question that is nothing but a time gives the newest of that time."""
     time_expr, query = split_time(arguments.required("query"), time.time())
-    request = SearchRequest(query=query, conditions=Conditions(time_expr=time_expr), limit=_limit(arguments))
-    return found(await memories.search(request), arguments.integer("max_response_chars", 0))
+    limit, capped = how_many(arguments)
+    request = SearchRequest(query=query, conditions=Conditions(time_expr=time_expr), limit=limit)
+    return found(await memories.search(request), arguments.integer("max_response_chars", 0), capped=capped)
 
 
 async def _by_tag(memories: Memories, arguments: Arguments) -> ToolAnswer:
@@ -68,9 +71,10 @@ async def _delete(memories: Memories, arguments: Arguments) -> ToolAnswer:
 
 
 async def _list(memories: Memories, arguments: Arguments) -> ToolAnswer:
-    page, page_size = arguments.integer("page", 1), min(arguments.integer("page_size", 10), 100)
+    page = arguments.integer("page", 1)
+    page_size, capped = arguments.at_most("page_size", 10, MAX_PAGE_SIZE)
     conditions = Conditions(tags=arguments.tags("tag"), memory_type=arguments.filled("memory_type"))
-    return listed(await memories.page(conditions, limit=page_size, page=page), page, page_size)
+    return listed(await memories.page(conditions, limit=page_size, page=page), page, page_size, capped=capped)
 
 
 STORE_MEMORY = replace(

@@ -23,10 +23,13 @@ async def list_memories(memories: Memories, arguments: Arguments) -> ToolAnswer:
     max_chars = arguments.integer("max_response_chars", 0 if hashes else MAX_CHARS)
     if hashes:
         found = [await memories.get(hash_) for hash_ in hashes[:MAX_PAGE_SIZE]]
-        return _answer([Shown(memory, memory.content) for memory in found], _Page(len(found), 1, more=False), max_chars)
+        _, capped = Arguments({"hashes": len(hashes)}).at_most("hashes", 0, MAX_PAGE_SIZE)
+        page = _Page(len(found), 1, more=False, capped=capped)
+        return _answer([Shown(memory, memory.content) for memory in found], page, max_chars)
     tags, tag_match = filters.tag_filter(arguments)
-    page, page_size = arguments.integer("page", 1), arguments.integer("page_size", 20)
-    if not 1 <= page_size <= MAX_PAGE_SIZE:
+    page = arguments.integer("page", 1)
+    page_size, capped = arguments.at_most("page_size", 20, MAX_PAGE_SIZE)
+    if page_size < 1:
         raise InvalidInputError(f"page_size must be from 1 to {MAX_PAGE_SIZE}, got {page_size}.", field="page_size")
     conditions = Conditions(
         tags=tags,
@@ -39,7 +42,8 @@ async def list_memories(memories: Memories, arguments: Arguments) -> ToolAnswer:
     listing = await memories.page(conditions, limit=page_size, page=page)
     shown = [Shown(memory, memory.content) for memory in listing.memories]
     about = f" ({filters.described(conditions)})"
-    return _answer(shown, _Page(listing.total, page, more=listing.next is not None, about=about), max_chars)
+    whole = _Page(listing.total, page, more=listing.next is not None, about=about, capped=capped)
+    return _answer(shown, whole, max_chars)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,14 @@ class _Page:
     number: int
     more: bool
     about: str = ""
+    capped: str = ""
 
 
 def _answer(shown: list[Shown], page: _Page, max_chars: int) -> ToolAnswer:
     headline = f"{page.total} memories{page.about}" if page.total else f"No memories{page.about}."
     if page.number > 1 or page.more:
         headline += f", page {page.number}, newest first" + (f"; more on page {page.number + 1}" if page.more else "")
+    headline += page.capped
     kept = fitting(shown, max_chars)
     return ToolAnswer(
         blocks(headline, kept, left_out=len(shown) - len(kept)),

@@ -17,7 +17,7 @@ from mcp_memory.mcp.schemas import JsonSchema
 from mcp_memory.mcp.tool import Run, Tool, ToolAnswer
 from mcp_memory.mcp.tools.delete import MEMORY_CLEANUP, MEMORY_DELETE
 from mcp_memory.mcp.tools.figures import MEMORY_STATS
-from mcp_memory.mcp.tools.legacy import RETRIEVE_MEMORY
+from mcp_memory.mcp.tools.legacy import RETRIEVE_MEMORY, how_many
 from mcp_memory.mcp.tools.update import MEMORY_UPDATE
 from mcp_memory.memories.requests import Conditions, SearchRequest
 from mcp_memory.memories.service import Memories
@@ -119,17 +119,14 @@ async def _before_date(memories: Memories, arguments: Arguments) -> ToolAnswer:
     return await _forget(memories, arguments, Conditions(tags=_one_tag(arguments), before=before))
 
 
-def _limit(arguments: Arguments) -> int:
-    return min(arguments.integer("n_results", 5), _MOST)
-
-
 async def _recalled(memories: Memories, arguments: Arguments) -> ToolAnswer:
     if arguments.filled("end_date") is None:
         conditions = Conditions(after=_midnight(_day(arguments, "start_date")))
     else:
         after, before = _timeframe(arguments)
         conditions = Conditions(after=after, before=before)
-    return found(await memories.search(SearchRequest(conditions=conditions, limit=_limit(arguments))))
+    limit, capped = how_many(arguments)
+    return found(await memories.search(SearchRequest(conditions=conditions, limit=limit)), capped=capped)
 
 
 async def _exactly(memories: Memories, arguments: Arguments) -> ToolAnswer:
@@ -138,13 +135,14 @@ async def _exactly(memories: Memories, arguments: Arguments) -> ToolAnswer:
 
 
 async def _debugged(memories: Memories, arguments: Arguments) -> ToolAnswer:
+    limit, capped = how_many(arguments)
     request = SearchRequest(
         query=arguments.required("query"),
         mode="semantic",
-        limit=_limit(arguments),
+        limit=limit,
         similarity_threshold=arguments.number("similarity_threshold"),
     )
-    return found(await memories.search(request))
+    return found(await memories.search(request), capped=capped)
 
 
 _FRAME = {"start_date": schemas.text("First day, 2025-01-01"), "end_date": schemas.text("Last day, 2025-01-31")}

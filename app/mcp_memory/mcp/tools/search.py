@@ -20,6 +20,7 @@ async def search(memories: Memories, arguments: Arguments) -> ToolAnswer:
     tags, tag_match = filters.tag_filter(arguments)
     mode = (arguments.filled("mode") or "hybrid").strip().lower()
     threshold = arguments.number("similarity_threshold")
+    limit, capped = arguments.at_most("limit", 10, MAX_LIMIT)
     request = SearchRequest(
         query=arguments.filled("query"),
         # The original's "ranked" weighed several scores, as hybrid does.
@@ -34,7 +35,7 @@ async def search(memories: Memories, arguments: Arguments) -> ToolAnswer:
             store=filters.store_choice(arguments),
             include_superseded=arguments.flag("include_superseded"),
         ),
-        limit=arguments.integer("limit", 10),
+        limit=limit,
         similarity_threshold=threshold,
     )
     answer = await memories.search(request)
@@ -47,6 +48,7 @@ async def search(memories: Memories, arguments: Arguments) -> ToolAnswer:
         headline = f"Found {len(hits)} memories {_about(answer)}" if fits else "Nothing fits well. Nearest:"
     else:
         headline = await _nothing(memories, request, answer)
+    headline += capped
     shown = fitting(
         [Shown(hit.memory, hit.memory.content, _similarity(hit, answer.mode)) for hit in hits], max_chars, answer.query
     )
