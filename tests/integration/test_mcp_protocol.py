@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,6 +40,47 @@ def test_the_stdio_bridge_answers_initialize_as_the_server_does(service: McpServ
     assert "mcp-session-id" not in answer.headers
     assert answer.json()["result"] == initialize_result(version)
     assert answer.json()["result"]["serverInfo"] == {"name": "memory", "version": __version__}
+
+
+INCOMPLETE: list[Any] = [
+    {},
+    [],
+    None,
+    {"protocolVersion": None},
+    {"protocolVersion": 5, "capabilities": None, "clientInfo": []},
+    {"protocolVersion": "2025-06-18"},
+    {"protocolVersion": "2024-11-05", "capabilities": {}},
+    {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {}},
+    {"capabilities": {"roots": {"listChanged": True}}, "clientInfo": {"name": "a client"}},
+]
+
+
+@pytest.mark.parametrize("params", INCOMPLETE, ids=repr)
+def test_an_initialize_without_all_its_parameters_is_answered(service: McpService, params: Any) -> None:
+    expected = initialize_result(params.get("protocolVersion") if isinstance(params, dict) else None)
+    message = {"jsonrpc": "2.0", "id": "first", "method": "initialize", "params": params}
+    # Also where the client names a version in the header, and where the body comes in pieces.
+    parts = [json.dumps(message).encode()[:20], json.dumps(message).encode()[20:]]
+    headers = {"content-type": "application/json", "mcp-protocol-version": "2025-06-18"}
+    for answer in (
+        httpx.post(service.url, json=message),
+        httpx.post(service.url, content=iter(parts), headers=headers),
+    ):
+        assert answer.status_code == 200
+        assert answer.json() == {"jsonrpc": "2.0", "id": "first", "result": expected}
+
+
+def test_an_initialize_without_any_parameters_is_answered(service: McpService) -> None:
+    assert post(service, "initialize").json()["result"] == initialize_result(None)
+
+
+def test_a_text_that_speaks_of_initialize_is_taken_as_it_is(service: McpService) -> None:
+    call = {"name": "memory_search", "arguments": {"query": "initialize"}}
+    called = post(service, "tools/call", call).json()["result"]["structuredContent"]
+    assert "'initialize'" in called["message"]
+    assert httpx.post(service.url, json=[{"method": "initialize"}]).status_code == 400
+    wrong = httpx.post(service.url, json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": "x"})
+    assert "error" in wrong.json()
 
 
 @pytest.mark.parametrize("version", HANDSHAKE_VERSIONS)

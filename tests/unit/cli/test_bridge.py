@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from mcp_memory.cli.bridge import Bridge
+from mcp_memory.mcp.handshake import initialize_result
 from mcp_memory.mcp.tools.registry import listed_tools
 from mcp_memory.owner.client import OwnerClient
 from unit.owner.conftest import folder  # noqa: F401  (a fixture)
@@ -58,6 +59,12 @@ async def client(folder: Path) -> AsyncIterator[Client]:  # noqa: F811
     bridge = Bridge(make, written.put)
     yield Client(bridge, written)
     await bridge.close()
+
+
+@pytest.mark.parametrize("params", [{}, [], None, {"protocolVersion": None}, {"protocolVersion": 5}, "x"], ids=repr)
+async def test_a_handshake_without_parameters_is_answered_in_the_newest_version(client: Client, params: object) -> None:
+    await client.send({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
+    assert (await client.read())["result"] == initialize_result(None)
 
 
 async def test_the_handshake_is_answered_before_any_owner_is_there(client: Client, folder: Path) -> None:  # noqa: F811
