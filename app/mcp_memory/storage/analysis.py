@@ -24,7 +24,10 @@ _UNSPACED: Final = (
 _RUN: Final = re.compile(f"[{_UNSPACED}]+")
 _NUMBER: Final = re.compile(r"[0-9]+")
 _JOINED: Final = re.compile(r"(?<![a-z0-9])[a-z0-9]++(?:[-._:/]++[a-z0-9]++)+")
-"""Begins only where a run begins and gives nothing back: linear in the text's length, whatever stands in it. foo_bar, ora-00942, v1.2.3 (a digit or an underscore tells them from words): found as a whole, besides their parts."""
+"""foo_bar, ora-00942, v1.2.3 (a digit or an underscore tells them from words): found as a whole, besides their parts.
+
+It begins only where a run begins and gives nothing back: linear in the text's length, whatever stands in it.
+"""
 _SPELT: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe"})
 _WORD: Final = re.compile(r"\w+")
 _SPELT_OTHERWISE: Final = re.compile("[äöüßæø]")
