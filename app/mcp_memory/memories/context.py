@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING
@@ -101,12 +100,10 @@ class Context:
 async def _hashes_with_prefix(storage: BaseStorage, prefix: str) -> list[str]:
     """Hashes that begin so, at most two: what a short hash stands for. Read from the versions of all memories."""
     found: list[str] = []
-    async with aclosing(storage.versions()) as batches:
-        async for batch in batches:
-            found += [version.content_hash for version in batch if version.content_hash.startswith(prefix)]
-            if len(found) > 1:
-                break
-    return found[:2]
+    async for batch in storage.versions():
+        found += [version.content_hash for version in batch if version.content_hash.startswith(prefix)]
+        del found[2:]
+    return found
 
 
 def _is_short(text: str) -> bool:

@@ -24,8 +24,8 @@ async def list_memories(memories: Memories, arguments: Arguments) -> ToolAnswer:
     if hashes:
         found = [await memories.get(hash_) for hash_ in hashes[:MAX_PAGE_SIZE]]
         _, capped = Arguments({"hashes": len(hashes)}).at_most("hashes", 0, MAX_PAGE_SIZE)
-        page = _Page(len(found), 1, more=False, capped=capped)
-        return _answer([Shown(memory, memory.content) for memory in found], page, max_chars)
+        these = _Page(len(found), 1, more=False, capped=capped)
+        return _answer([Shown(memory, memory.content) for memory in found], these, max_chars)
     tags, tag_match = filters.tag_filter(arguments)
     page = arguments.integer("page", 1)
     page_size, capped = arguments.at_most("page_size", 20, MAX_PAGE_SIZE)
