@@ -1,0 +1,238 @@
+"""A pytest plugin for the original's own test suite: what a test sends to its application goes to a running service of ours.
+
+Loaded by scripts/development/original_tests.py with `-p redirect`, in an environment that holds the original and not us.
+Four ways in are led over, and a test that took none of them has not been run against us:
+
+- HTTP: `TestClient(app)` and `httpx.ASGITransport(app)`, whatever the application
+- MCP: `MemoryServer().handle_...(arguments)`, `call_tool` and `list_tools`, as requests to /mcp
+- the command line: `uv run memory ...`, `uv run memory-server ...`
+- what a test stores straight into the original's database is stored here as well, with its times, so that it can be asked for
+
+SERVICE_URL and SERVICE_SOCKET say where ours listens, SERVICE_PROGRAMS is the folder of its programs, and OUTCOMES the file to write: by
+test its outcome and how the failure reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import testclient as fastapi_testclient
+from starlette import testclient as starlette_testclient
+
+SERVICE = httpx.URL(os.environ["SERVICE_URL"])
+SECONDS = 30.0
+LONGEST_MESSAGE = 300
+COMMANDS = {"memory", "memory-server", "mcp-memory-server"}
+"""The original's programs: ours have the same names."""
+
+
+class Run:
+    """What the running test has done, and what became of those before it."""
+
+    reached = False
+    dirty = True
+    outcomes: dict[str, dict[str, str]] = {}  # noqa: RUF012 - one run a process
+
+
+class Refused(ValueError, RuntimeError):
+    """An MCP answer with isError, or a JSON-RPC error: the original's handlers raise one of the two."""
+
+
+def _led_over(request: httpx.Request) -> httpx.Request:
+    Run.reached = Run.dirty = True
+    request.url = request.url.copy_with(scheme="http", host=SERVICE.host, port=SERVICE.port)
+    request.headers["host"] = SERVICE.netloc.decode()
+    return request
+
+
+class ToService(httpx.HTTPTransport):
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return super().handle_request(_led_over(request))
+
+
+class AsyncToService(httpx.AsyncHTTPTransport):
+    """In the place of httpx.ASGITransport: takes its application, and doesn't use it."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await super().handle_async_request(_led_over(request))
+
+
+class ServiceClient(starlette_testclient.TestClient):
+    __test__ = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._transport = ToService()
+        self.timeout = httpx.Timeout(SECONDS)
+
+    def __enter__(self) -> ServiceClient:
+        return self  # the original's application isn't started
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _rpc(method: str, params: dict[str, Any]) -> dict[str, Any]:
+    Run.reached = Run.dirty = True
+    answer = httpx.post(
+        SERVICE.copy_with(path="/mcp"),
+        json={"jsonrpc": "2.0", "id": 1, "method": method, "params": params},
+        headers={"Accept": "application/json, text/event-stream"},
+        timeout=SECONDS,
+    )
+    if answer.status_code != httpx.codes.OK:
+        raise Refused(answer.text)
+    text = answer.text
+    if answer.headers["content-type"].startswith("text/event-stream"):
+        text = next(line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: {"))
+    body = json.loads(text)
+    if "error" in body:
+        raise Refused(body["error"]["message"])
+    result: dict[str, Any] = body["result"]
+    return result
+
+
+def _call(name: str, arguments: dict[str, Any] | None) -> list[Any]:
+    types = import_module("mcp.types")
+    result = types.CallToolResult.model_validate(_rpc("tools/call", {"name": name, "arguments": arguments or {}}))
+    if result.isError:
+        raise Refused("\n".join(block.text for block in result.content))
+    return list(result.content)
+
+
+def _handler(tool: str) -> Callable[..., Awaitable[list[Any]]]:
+    async def handle(_: object, arguments: dict[str, Any] | None = None) -> list[Any]:
+        return _call(tool, arguments)
+
+    return handle
+
+
+def _lead_mcp_over() -> None:
+    """Each handler of the original's server becomes a call of the tool that it answers."""
+    server = import_module("mcp_memory_service.server").MemoryServer
+    routing = import_module("mcp_memory_service.tools.routing")
+    tools = {function: tool for tool, (_, function) in reversed(routing._PRIMARY.items())}  # noqa: SLF001
+    types = import_module("mcp.types")
+
+    async def call_tool(_: object, name: str, arguments: dict[str, Any] | None = None, **__: object) -> list[Any]:
+        return _call(name, arguments)
+
+    async def list_tools(_: object) -> list[Any]:
+        return list(types.ListToolsResult.model_validate(_rpc("tools/list", {})).tools)
+
+    for name in dir(server):
+        if name.startswith("handle_"):
+            setattr(server, name, _handler(tools.get(name, name.removeprefix("handle_"))))
+    server.call_tool = server.handle_call_tool = call_tool
+    server.list_tools = server.handle_list_tools = list_tools
+
+
+def _store_here_too(memories: list[Any], store: str) -> None:
+    Run.dirty = True
+    lines = [
+        json.dumps(
+            {
+                "content": memory.content,
+                "content_hash": memory.content_hash,
+                "tags": list(memory.tags),
+                "memory_type": memory.memory_type,
+                "metadata": memory.metadata,
+                "created_at": memory.created_at,
+                "updated_at": memory.updated_at,
+                "store": store,
+            }
+        )
+        for memory in memories
+    ]
+    with httpx.Client(transport=httpx.HTTPTransport(uds=os.environ["SERVICE_SOCKET"]), timeout=SECONDS) as client:
+        client.post("http://owner/internal/import", json={"lines": lines}).raise_for_status()
+
+
+def _store_over() -> None:
+    """What is stored straight into the original's database is there in ours."""
+    storage = import_module("mcp_memory_service.storage.sqlite_vec").SqliteVecMemoryStorage
+    store_one, store_many = storage.store, storage.store_batch
+
+    async def store(self: object, memory: Any, *rest: Any, **options: Any) -> Any:
+        answer = await store_one(self, memory, *rest, **options)
+        if answer[0]:
+            _store_here_too([memory], options.get("store") or "default")
+        return answer
+
+    async def store_batch(self: object, memories: list[Any], *rest: Any, **options: Any) -> Any:
+        answers = await store_many(self, memories, *rest, **options)
+        stored = [memory for memory, answer in zip(memories, answers, strict=True) if answer[0]]
+        if stored:
+            _store_here_too(stored, options.get("store") or "default")
+        return answers
+
+    storage.store, storage.store_batch = store, store_batch
+
+
+def _lead_commands_over() -> None:
+    start = subprocess.Popen.__init__
+
+    def started(self: subprocess.Popen[Any], args: Any, *rest: Any, **options: Any) -> None:
+        if isinstance(args, list) and args[:2] == ["uv", "run"] and len(args) > 2 and args[2] in COMMANDS:
+            Run.reached = True
+            args = [str(Path(os.environ["SERVICE_PROGRAMS"]) / args[2]), *args[3:]]
+        start(self, args, *rest, **options)
+
+    subprocess.Popen.__init__ = started  # type: ignore[method-assign,assignment]
+
+
+def _forget_everything() -> None:
+    with httpx.Client(base_url=SERVICE, timeout=SECONDS) as client:
+        while True:
+            hashes = client.get("/api/memories/hashes", params={"limit": 1000}).raise_for_status().json()["hashes"]
+            if not hashes:
+                break
+            client.post("/api/memories/delete", json={"hashes": hashes, "store": "all"}).raise_for_status()
+    Run.dirty = False
+
+
+fastapi_testclient.TestClient = starlette_testclient.TestClient = ServiceClient  # type: ignore[misc]
+httpx.ASGITransport = AsyncToService  # type: ignore[misc,assignment]
+
+
+def pytest_collection_finish() -> None:
+    """After the original's conftest has put its sources in front."""
+    _lead_mcp_over()
+    _store_over()
+    _lead_commands_over()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    Run.reached = False
+    if Run.dirty:
+        _forget_everything()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report: Any = yield
+    known = Run.outcomes.setdefault(item.nodeid, {"outcome": "passed", "message": ""})
+    if report.failed:
+        crash = getattr(report.longrepr, "reprcrash", None)
+        message = crash.message if crash else str(report.longrepr)
+        known.update(outcome="failed", message=" ".join(message.split())[:LONGEST_MESSAGE])
+    elif report.skipped and known["outcome"] == "passed":
+        known["outcome"] = "skipped"
+    known["reached"] = "yes" if Run.reached else "no"
+    return report  # type: ignore[no-any-return]
+
+
+def pytest_sessionfinish() -> None:
+    Path(os.environ["OUTCOMES"]).write_text(json.dumps(Run.outcomes), encoding="utf-8")
