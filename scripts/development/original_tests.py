@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scripts.development.original_outcomes import Outcome, differences, read_expected, summary
+from scripts.development.original_outcomes import FAILED, PASSED, Outcome, applied, differences, read_expected, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "original"
@@ -118,57 +118,66 @@ def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> N
     sys.exit(f"original_tests: the service did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")
 
 
-def run_file(sdist: Path, python: str, name: str) -> dict[str, Outcome]:
-    """The outcomes of one file of tests, against a service of its own."""
-    with tempfile.TemporaryDirectory(prefix="original-", ignore_cleanup_errors=True) as folder, service(Path(folder)) as url:
-        report = Path(folder) / "outcomes.json"
-        variables = environment(
-            Path(folder),
-            PYTHONPATH=str(HERE),
-            SERVICE_URL=url,
-            SERVICE_SOCKET=str(next(Path(folder).rglob("owner.sock"))),
-            SERVICE_PROGRAMS=str(Path(sys.executable).parent),
-            OUTCOMES=str(report),
-        )
-        options = ["-q", "--no-header", "--tb=no", f"--timeout={TEST_SECONDS}", "-p", "no:cacheprovider", "-p", "redirect"]
-        with (Path(folder) / "pytest.log").open("w+b") as log:
-            try:
-                subprocess.run(
-                    [python, "-m", "pytest", *options, name],
-                    cwd=sdist,
-                    env=variables,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    timeout=FILE_SECONDS,
-                    check=False,
-                )
-            except subprocess.TimeoutExpired:
-                print(f"  {name}: not at its end after {FILE_SECONDS:.0f} s", flush=True)
-            if not report.exists():
-                log.seek(0)
-                print(log.read().decode("utf-8", "replace")[-3000:], flush=True)
-                return {name: Outcome("failed", message="its file could not be run")}
-        found = json.loads(report.read_text(encoding="utf-8"))
+def run_file(sdist: Path, python: str, name: str, home: Path, url: str) -> dict[str, Outcome]:
+    """The outcomes of one file of tests against the service at `url`, whose store is in `home`."""
+    report = home / "outcomes.json"
+    report.unlink(missing_ok=True)
+    variables = environment(
+        home,
+        PYTHONPATH=str(HERE),
+        SERVICE_URL=url,
+        SERVICE_SOCKET=str(next(home.rglob("owner.sock"))),
+        SERVICE_PROGRAMS=str(Path(sys.executable).parent),
+        OUTCOMES=str(report),
+    )
+    options = ["-q", "--no-header", "--tb=no", f"--timeout={TEST_SECONDS}", "-p", "no:cacheprovider", "-p", "redirect"]
+    with (home / "pytest.log").open("w+b") as log:
+        try:
+            subprocess.run(
+                [python, "-m", "pytest", *options, name],
+                cwd=sdist,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=FILE_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            print(f"{name}: not at its end after {FILE_SECONDS:.0f} s", flush=True)
+        if not report.exists():
+            log.seek(0)
+            print(log.read().decode("utf-8", "replace")[-3000:], flush=True)
+            return {name: Outcome(FAILED, message="its file could not be run")}
     return {
         test: Outcome(entry["outcome"], reached=entry["reached"] == "yes", message=entry["message"])
-        for test, entry in found.items()
+        for test, entry in json.loads(report.read_text(encoding="utf-8")).items()
     }
+
+
+def run_all(sdist: Path, python: str, files: list[str]) -> dict[str, Outcome]:
+    """The outcomes of all files, one after another, against one service, which is emptied before every test."""
+    outcomes: dict[str, Outcome] = {}
+    with (
+        tempfile.TemporaryDirectory(prefix="original-", ignore_cleanup_errors=True) as folder,
+        service(Path(folder)) as url,
+    ):
+        for name in files:
+            began = time.monotonic()
+            found = run_file(sdist, python, name, Path(folder), url)
+            ran = applied(found)
+            passed = sum(outcome.outcome == PASSED for outcome in ran.values())
+            print(f"{passed:4} of {len(ran):3} passed, {time.monotonic() - began:5.1f} s  {name}", flush=True)
+            outcomes |= found
+    return outcomes
 
 
 def main(folder: Path, python: str, pattern: str) -> int:
     """Fetch, run file by file, compare; the exit code."""
     expected = read_expected(HERE / "expected.toml")
     sdist = fetch(folder)
-    outcomes: dict[str, Outcome] = {}
     files = files_of(sdist, pattern)
-    for name in files:
-        began = time.monotonic()
-        found = run_file(sdist, python, name)
-        reached = [outcome for outcome in found.values() if outcome.reached and outcome.outcome != "skipped"]
-        passed = sum(outcome.outcome == "passed" for outcome in reached)
-        print(f"{passed:4} of {len(reached):3} passed, {time.monotonic() - began:5.1f} s  {name}", flush=True)
-        outcomes |= found
+    outcomes = run_all(sdist, python, files)
     if pattern:
         expected = {test: reason for test, reason in expected.items() if test.split("::")[0] in files}
     (folder / "outcomes.json").write_text(

@@ -6,7 +6,7 @@ Four ways in are led over, and a test that took none of them has not been run ag
 - HTTP: `TestClient(app)` and `httpx.ASGITransport(app)`, whatever the application
 - MCP: `MemoryServer().handle_...(arguments)`, `call_tool` and `list_tools`, as requests to /mcp
 - the command line: `uv run memory ...`, `uv run memory-server ...`
-- what a test stores straight into the original's database is stored here as well, with its times, so that it can be asked for
+- what a test stores straight into the original's storage is stored here, with its times; no database of the original opens
 
 SERVICE_URL and SERVICE_SOCKET say where ours listens, SERVICE_PROGRAMS is the folder of its programs, and OUTCOMES the file to write: by
 test its outcome and how the failure reads.
@@ -138,7 +138,7 @@ def _lead_mcp_over() -> None:
     server.list_tools = server.handle_list_tools = list_tools
 
 
-def _store_here_too(memories: list[Any], store: str) -> None:
+def _store_here(memories: list[Any], store: str) -> None:
     Run.dirty = True
     lines = [
         json.dumps(
@@ -160,24 +160,31 @@ def _store_here_too(memories: list[Any], store: str) -> None:
 
 
 def _store_over() -> None:
-    """What is stored straight into the original's database is there in ours."""
+    """The original's storage becomes ours: tests that store, look up or delete beside their requests do it here."""
     storage = import_module("mcp_memory_service.storage.sqlite_vec").SqliteVecMemoryStorage
-    store_one, store_many = storage.store, storage.store_batch
+    memory_class = import_module("mcp_memory_service.models.memory").Memory
 
-    async def store(self: object, memory: Any, *rest: Any, **options: Any) -> Any:
-        answer = await store_one(self, memory, *rest, **options)
-        if answer[0]:
-            _store_here_too([memory], options.get("store") or "default")
-        return answer
+    async def initialize(self: Any, *_: object, **__: object) -> None:
+        self._initialized = True
 
-    async def store_batch(self: object, memories: list[Any], *rest: Any, **options: Any) -> Any:
-        answers = await store_many(self, memories, *rest, **options)
-        stored = [memory for memory, answer in zip(memories, answers, strict=True) if answer[0]]
-        if stored:
-            _store_here_too(stored, options.get("store") or "default")
-        return answers
+    async def store(_: object, memory: Any, *__: Any, **options: Any) -> tuple[bool, str]:
+        _store_here([memory], options.get("store") or "default")
+        return True, "Memory stored successfully"
 
-    storage.store, storage.store_batch = store, store_batch
+    async def store_batch(_: object, memories: list[Any], *__: Any, **options: Any) -> list[tuple[bool, str]]:
+        _store_here(memories, options.get("store") or "default")
+        return [(True, "Memory stored successfully")] * len(memories)
+
+    async def get_by_hash(_: object, content_hash: str, *__: Any, **___: Any) -> Any:
+        answer = httpx.get(SERVICE.copy_with(path=f"/api/memories/{content_hash}"), timeout=SECONDS)
+        return memory_class.from_dict(answer.json()) if answer.status_code == httpx.codes.OK else None
+
+    async def delete(_: object, content_hash: str, *__: Any, **___: Any) -> tuple[bool, str]:
+        answer = httpx.delete(SERVICE.copy_with(path=f"/api/memories/{content_hash}"), timeout=SECONDS)
+        return answer.status_code == httpx.codes.OK, answer.text
+
+    for method in (initialize, store, store_batch, get_by_hash, delete):
+        setattr(storage, method.__name__, method)
 
 
 def _lead_commands_over() -> None:
