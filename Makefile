@@ -10,6 +10,7 @@ SOAK_SECONDS ?= 60
 CHAOS_ROUNDS ?= 50
 MUTANTS_SECONDS ?= 3600
 MUTANTS ?=
+ORIGINAL_TESTS ?=
 
 .PHONY: help
 help: ## List the targets
@@ -69,6 +70,16 @@ coverage-containers: setup # The image's part of `make coverage`, where Docker r
 .PHONY: mutants
 mutants: .uv/mutants/.synced ## Change domain, migration and breaker in small ways; list what no unit test noticed (MUTANTS: patterns)
 	nice -n 10 .uv/mutants/bin/python scripts/development/mutants.py .mutants .uv/mutants/bin/mutmut $(MUTANTS_SECONDS) $(MUTANTS)
+
+# The original service's own tests, from its sdist, in an environment that holds it and not us.
+.uv/original/.synced: tests/original/pyproject.toml tests/original/uv.lock
+	uv=$$($(PYTHON) scripts/development/get_uv.py .uv) && UV_PROJECT_ENVIRONMENT=$(CURDIR)/.uv/original \
+	  "$$uv" sync --project tests/original --frozen --quiet
+	touch $@
+
+.PHONY: test-original
+test-original: setup .uv/original/.synced ## Run the original's tests against this service; fail where tests/original/expected.toml disagrees
+	$(BIN)/python -m scripts.development.original_tests .uv/original-sdist .uv/original/bin/python $(ORIGINAL_TESTS)
 
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports

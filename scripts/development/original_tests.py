@@ -25,6 +25,7 @@ import tomllib
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 
 from scripts.development.original_outcomes import FAILED, PASSED, Outcome, applied, differences, read_expected, summary
@@ -34,7 +35,7 @@ HERE = ROOT / "tests" / "original"
 PACKAGE = "mcp-memory-service"
 ASKS_THE_SERVICE = ("TestClient(", "ASGITransport(", "MemoryServer(", '"uv", "run", "memory')
 """What a file of tests has that goes to an application, a tool or a command; others test the original's inside."""
-FILE_SECONDS = 600.0
+FOLDER_SECONDS = 900.0
 TEST_SECONDS = 60
 START_SECONDS = 120.0
 
@@ -118,9 +119,9 @@ def wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> N
     sys.exit(f"original_tests: the service did not start:\n{log.read_text(encoding='utf-8', errors='replace')}")
 
 
-def run_file(sdist: Path, python: str, name: str, home: Path, url: str) -> dict[str, Outcome]:
-    """The outcomes of one file of tests against the service at `url`, whose store is in `home`."""
-    report = home / "outcomes.json"
+def run_folder(sdist: Path, python: str, names: list[str], home: Path, url: str) -> dict[str, Outcome]:
+    """The outcomes of a folder's files of tests against the service at `url`, whose store is in `home`."""
+    report = home / "outcomes.jsonl"
     report.unlink(missing_ok=True)
     variables = environment(
         home,
@@ -133,47 +134,48 @@ def run_file(sdist: Path, python: str, name: str, home: Path, url: str) -> dict[
     options = ["-q", "--no-header", "--tb=no", f"--timeout={TEST_SECONDS}", "-p", "no:cacheprovider", "-p", "redirect"]
     with (home / "pytest.log").open("w+b") as log:
         try:
-            subprocess.run(
-                [python, "-m", "pytest", *options, name],
+            ended = subprocess.run(
+                [python, "-m", "pytest", *options, "--continue-on-collection-errors", *names],
                 cwd=sdist,
                 env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                timeout=FILE_SECONDS,
+                timeout=FOLDER_SECONDS,
                 check=False,
-            )
+            ).returncode
         except subprocess.TimeoutExpired:
-            print(f"{name}: not at its end after {FILE_SECONDS:.0f} s", flush=True)
-        if not report.exists():
+            ended = -1
+            print(f"not at its end after {FOLDER_SECONDS:.0f} s", flush=True)
+        if ended not in (0, 1):
             log.seek(0)
             print(log.read().decode("utf-8", "replace")[-3000:], flush=True)
-            return {name: Outcome(FAILED, message="its file could not be run")}
+    lines = report.read_text(encoding="utf-8").splitlines() if report.exists() else []
     return {
-        test: Outcome(entry["outcome"], reached=entry["reached"] == "yes", message=entry["message"])
-        for test, entry in json.loads(report.read_text(encoding="utf-8")).items()
+        entry["test"]: Outcome(entry["outcome"], reached=entry["reached"], message=entry["message"])
+        for entry in map(json.loads, lines)
     }
 
 
 def run_all(sdist: Path, python: str, files: list[str]) -> dict[str, Outcome]:
-    """The outcomes of all files, one after another, against one service, which is emptied before every test."""
+    """The outcomes of all files, folder by folder, against one service, which is emptied before every test."""
     outcomes: dict[str, Outcome] = {}
     with (
         tempfile.TemporaryDirectory(prefix="original-", ignore_cleanup_errors=True) as folder,
         service(Path(folder)) as url,
     ):
-        for name in files:
+        for parent, names in groupby(sorted(files, key=os.path.dirname), key=os.path.dirname):
             began = time.monotonic()
-            found = run_file(sdist, python, name, Path(folder), url)
+            found = run_folder(sdist, python, list(names), Path(folder), url)
             ran = applied(found)
             passed = sum(outcome.outcome == PASSED for outcome in ran.values())
-            print(f"{passed:4} of {len(ran):3} passed, {time.monotonic() - began:5.1f} s  {name}", flush=True)
+            print(f"{passed:4} of {len(ran):3} passed, {time.monotonic() - began:5.1f} s  {parent}", flush=True)
             outcomes |= found
     return outcomes
 
 
 def main(folder: Path, python: str, pattern: str) -> int:
-    """Fetch, run file by file, compare; the exit code."""
+    """Fetch, run folder by folder, compare; the exit code."""
     expected = read_expected(HERE / "expected.toml")
     sdist = fetch(folder)
     files = files_of(sdist, pattern)

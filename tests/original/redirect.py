@@ -8,8 +8,8 @@ Four ways in are led over, and a test that took none of them has not been run ag
 - the command line: `uv run memory ...`, `uv run memory-server ...`
 - what a test stores straight into the original's storage is stored here, with its times; no database of the original opens
 
-SERVICE_URL and SERVICE_SOCKET say where ours listens, SERVICE_PROGRAMS is the folder of its programs, and OUTCOMES the file to write: by
-test its outcome and how the failure reads.
+SERVICE_URL and SERVICE_SOCKET say where ours listens, SERVICE_PROGRAMS is the folder of its programs, and OUTCOMES the file to
+write: a line a test, with its outcome and how the failure reads.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Run:
 
     reached = False
     dirty = True
-    outcomes: dict[str, dict[str, str]] = {}  # noqa: RUF012 - one run a process
+    outcomes: dict[str, dict[str, Any]] = {}  # noqa: RUF012 - one run a process
 
 
 class Refused(ValueError, RuntimeError):
@@ -230,16 +230,18 @@ def pytest_runtest_setup() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report: Any = yield
-    known = Run.outcomes.setdefault(item.nodeid, {"outcome": "passed", "message": ""})
+    known = Run.outcomes.setdefault(item.nodeid, {"test": item.nodeid, "outcome": "passed", "message": ""})
     if report.failed:
         crash = getattr(report.longrepr, "reprcrash", None)
         message = crash.message if crash else str(report.longrepr)
         known.update(outcome="failed", message=" ".join(message.split())[:LONGEST_MESSAGE])
     elif report.skipped and known["outcome"] == "passed":
         known["outcome"] = "skipped"
-    known["reached"] = "yes" if Run.reached else "no"
+    known["reached"] = Run.reached
     return report  # type: ignore[no-any-return]
 
 
-def pytest_sessionfinish() -> None:
-    Path(os.environ["OUTCOMES"]).write_text(json.dumps(Run.outcomes), encoding="utf-8")
+def pytest_runtest_logfinish(nodeid: str) -> None:
+    """Line by line, so that a run that is ended leaves what it found."""
+    with Path(os.environ["OUTCOMES"]).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(Run.outcomes[nodeid]) + "\n")
