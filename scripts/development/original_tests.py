@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
-from scripts.development.original_outcomes import FAILED, PASSED, Outcome, applied, differences, read_expected, summary
+from scripts.development.original_outcomes import PASSED, Outcome, applied, differences, read_expected, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "original"

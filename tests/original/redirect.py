@@ -42,7 +42,7 @@ class Run:
     outcomes: dict[str, dict[str, Any]] = {}  # noqa: RUF012 - one run a process
 
 
-class Refused(ValueError, RuntimeError):
+class RefusedError(ValueError, RuntimeError):
     """An MCP answer with isError, or a JSON-RPC error: the original's handlers raise one of the two."""
 
 
@@ -92,13 +92,13 @@ def _rpc(method: str, params: dict[str, Any]) -> dict[str, Any]:
         timeout=SECONDS,
     )
     if answer.status_code != httpx.codes.OK:
-        raise Refused(answer.text)
+        raise RefusedError(answer.text)
     text = answer.text
     if answer.headers["content-type"].startswith("text/event-stream"):
         text = next(line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: {"))
     body = json.loads(text)
     if "error" in body:
-        raise Refused(body["error"]["message"])
+        raise RefusedError(body["error"]["message"])
     result: dict[str, Any] = body["result"]
     return result
 
@@ -107,7 +107,7 @@ def _call(name: str, arguments: dict[str, Any] | None) -> list[Any]:
     types = import_module("mcp.types")
     result = types.CallToolResult.model_validate(_rpc("tools/call", {"name": name, "arguments": arguments or {}}))
     if result.isError:
-        raise Refused("\n".join(block.text for block in result.content))
+        raise RefusedError("\n".join(block.text for block in result.content))
     return list(result.content)
 
 
@@ -122,7 +122,7 @@ def _lead_mcp_over() -> None:
     """Each handler of the original's server becomes a call of the tool that it answers."""
     server = import_module("mcp_memory_service.server").MemoryServer
     routing = import_module("mcp_memory_service.tools.routing")
-    tools = {function: tool for tool, (_, function) in reversed(routing._PRIMARY.items())}  # noqa: SLF001
+    tools = {function: tool for tool, (_, function) in reversed(routing._PRIMARY.items())}
     types = import_module("mcp.types")
 
     async def call_tool(_: object, name: str, arguments: dict[str, Any] | None = None, **__: object) -> list[Any]:

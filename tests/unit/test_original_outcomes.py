@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from scripts.development.original_outcomes import Outcome, applied, differences, read_expected, summary
 
 PASSED = Outcome("passed")
