@@ -176,11 +176,11 @@ def _store_over() -> None:
         return [(True, "Memory stored successfully")] * len(memories)
 
     async def get_by_hash(_: object, content_hash: str, *__: Any, **___: Any) -> Any:
-        answer = httpx.get(SERVICE.copy_with(path=f"/api/memories/{content_hash}"), timeout=SECONDS)
+        answer = httpx.get(SERVICE.copy_with(path=f"/api/memories/{content_hash}"), timeout=SECONDS)  # noqa: ASYNC210 - in step
         return memory_class.from_dict(answer.json()) if answer.status_code == httpx.codes.OK else None
 
     async def delete(_: object, content_hash: str, *__: Any, **___: Any) -> tuple[bool, str]:
-        answer = httpx.delete(SERVICE.copy_with(path=f"/api/memories/{content_hash}"), timeout=SECONDS)
+        answer = httpx.delete(SERVICE.copy_with(path=f"/api/memories/{content_hash}"), timeout=SECONDS)  # noqa: ASYNC210 - in step
         return answer.status_code == httpx.codes.OK, answer.text
 
     for method in (initialize, store, store_batch, get_by_hash, delete):
