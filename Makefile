@@ -79,7 +79,7 @@ mutants: .uv/mutants/.synced ## Change domain, migration and breaker in small wa
 
 .PHONY: test-original
 test-original: setup .uv/original/.synced ## Run the original's tests against this service; fail where tests/original/expected.toml disagrees
-	$(BIN)/python -m scripts.development.original_tests .uv/original-sdist .uv/original/bin/python $(ORIGINAL_TESTS)
+	$(BIN)/python scripts/development/original_tests.py .uv/original-sdist .uv/original/bin/python $(ORIGINAL_TESTS)
 
 .PHONY: lint
 lint: setup ## Check style, types and the direction of imports

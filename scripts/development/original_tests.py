@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Run the original service's own tests against this one, and compare with the list of those that fail on purpose.
 
-usage: python -m scripts.development.original_tests FOLDER PYTHON [PATTERN]
+usage: original_tests.py FOLDER PYTHON [PATTERN]
 
 FOLDER keeps the original's sdist, which tests/original/uv.lock pins. PYTHON is the interpreter of that lock's environment.
 PATTERN: only files of tests whose path contains it; then the list's other tests are left out of the comparison. Ends with 1
@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
-from scripts.development.original_outcomes import PASSED, Outcome, applied, differences, read_expected, summary
+from original_outcomes import PASSED, Outcome, applied, differences, read_expected, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "tests" / "original"
