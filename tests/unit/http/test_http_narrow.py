@@ -48,7 +48,9 @@ async def test_an_unknown_field_is_named_with_the_nearest_and_nothing_is_changed
     client: httpx.AsyncClient, *, method: str, path: str, body: Any, field: str, nearest: str | None
 ) -> None:
     hash_ = await store(client, "kept", tags=["w"], memory_type="kept")
-    answer = await client.request(method, path.replace("HASH", hash_), json=body)
+    answer = await client.request(
+        method, path.replace("HASH", hash_), json=body, headers={"Content-Type": "application/json"}
+    )
     assert answer.status_code == 422, answer.text
     error = answer.json()["error"]
     assert (error["code"], error["field"]) == ("unknown_field", field)
@@ -149,7 +151,8 @@ async def test_a_dry_run_of_every_deletion_deletes_nothing(client: httpx.AsyncCl
     await store(client, "kept", tags=["w"])
     dry = await client.post(BULK, json={"tag": "w", "dry_run": True})
     assert (dry.json()["affected_count"], await total(client)) == (1, 1)
-    assert (await client.post("/api/manage/cleanup-duplicates?dry_run=true")).status_code == 200
+    json_asked = {"Content-Type": "application/json"}
+    assert (await client.post("/api/manage/cleanup-duplicates?dry_run=true", headers=json_asked)).status_code == 200
     assert await total(client) == 1
 
 
