@@ -53,7 +53,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("memory_search", {"query": "x", "mode": "fuzzy"}, "no search mode 'fuzzy'"),
     ("memory_search", {"query": "x", "limit": 0}, "limit"),
     ("memory_search", {"query": "x", "limit": -1}, "limit"),
-    ("memory_search", {"query": "x", "limit": "1e999"}, "limit must be a whole number"),
+    ("memory_search", {"query": "x", "limit": "1e999"}, "limit must be a number, got inf"),
     ("memory_search", {"query": "x", "limit": "many"}, "argument limit must be a number"),
     ("memory_search", {"query": ["x"]}, "argument query must be a text"),
     ("memory_search", {"query": "x", "similarity_threshold": 7}, "similarity_threshold"),
