@@ -50,7 +50,7 @@ def test_every_answer_is_a_documented_one(server: MemoryServer) -> None:
             failure.add_note(f"{operation.method.upper()} {operation.path}")
             failures.append(failure)
     if failures:
-        raise ExceptionGroup(f"{len(failures)} of {len(operations)} operations break their description", failures)
+        raise BaseExceptionGroup(f"{len(failures)} of {len(operations)} operations break their description", failures)
 
 
 def probe(operation: schemathesis.APIOperation) -> None:

@@ -12,6 +12,7 @@ from mcp_memory.domain.memory import Memory
 from mcp_memory.http.answers import memory_json
 from mcp_memory.http.dependencies import MemoriesDep
 from mcp_memory.http.known_fields import KNOWN, NO_BODY
+from mcp_memory.http.schemas.common import problems
 
 router = APIRouter(prefix="/api/backup", tags=["backup"], dependencies=KNOWN)
 MEDIA_TYPE = "application/x-ndjson"
@@ -22,7 +23,8 @@ CHUNK_BYTES = 65_536
     "",
     dependencies=NO_BODY,
     response_class=Response,
-    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "One memory a line"}},
+    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "One memory a line"}}
+    | problems(415),
 )
 async def backup(memories: MemoriesDep) -> Response:
     """All memories of every store as JSON lines, which `memory import` takes in. Texts and metadata, no vectors.

@@ -36,7 +36,9 @@ async def bulk_delete(memories: MemoriesDep, request: BulkDeleteIn) -> Json:
     return Json(_operation("bulk_delete", answer.count, f"Deleted {answer.count} memories"))
 
 
-@router.post("/cleanup-duplicates", response_model=OperationOut, responses=problems(422, 507), dependencies=NO_BODY)
+@router.post(
+    "/cleanup-duplicates", response_model=OperationOut, responses=problems(415, 422, 507), dependencies=NO_BODY
+)
 async def cleanup_duplicates(
     memories: MemoriesDep,
     *,

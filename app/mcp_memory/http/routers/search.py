@@ -20,7 +20,7 @@ from mcp_memory.http.streams import everything
 from mcp_memory.memories.requests import Conditions, SearchRequest
 
 router = APIRouter(prefix="/api/search", tags=["search"], dependencies=KNOWN)
-BODY = problems(400, 408, 413, 422)
+BODY = problems(400, 408, 413, 415, 422)
 
 
 @router.post("", response_model=SearchOut, responses=BODY)

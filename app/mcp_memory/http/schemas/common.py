@@ -50,6 +50,7 @@ _MEANING = {
     404: "There is no such memory",
     408: "The body did not arrive in time",
     413: "The body is larger than the limit",
+    415: "A request that a web page may send unasked: give `Content-Type: application/json` or a key header",
     421: "The Host header names a host that is not allowed",
     422: "The input breaks a rule; nothing was changed",
     503: "Overloaded or unavailable; try again after Retry-After seconds",
@@ -64,4 +65,4 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 EVERYWHERE = problems(401, 403, 421, 503)
 READ = problems(422)
-WRITE = problems(400, 408, 413, 422, 507)
+WRITE = problems(400, 408, 413, 415, 422, 507)
