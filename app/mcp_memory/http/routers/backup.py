@@ -23,8 +23,8 @@ CHUNK_BYTES = 65_536
     "",
     dependencies=NO_BODY,
     response_class=Response,
-    responses={200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "One memory a line"}}
-    | problems(415),
+    responses=problems(415)
+    | {200: {"content": {MEDIA_TYPE: {"schema": {"type": "string"}}}, "description": "One memory a line"}},
 )
 async def backup(memories: MemoriesDep) -> Response:
     """All memories of every store as JSON lines, which `memory import` takes in. Texts and metadata, no vectors.
