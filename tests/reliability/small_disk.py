@@ -32,9 +32,9 @@ def free(disk: Path) -> int:
     return status.f_bavail * status.f_frsize
 
 
-def fill(disk: Path, *, leave: int) -> Path:
+def fill(disk: Path, *, leave: int, name: str = "ballast") -> Path:
     """A file that leaves so many bytes free. Delete it to make room again."""
-    ballast = disk / "ballast"
+    ballast = disk / name
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free(disk) - leave)
+        os.posix_fallocate(file.fileno(), 0, max(1, free(disk) - leave))
     return ballast

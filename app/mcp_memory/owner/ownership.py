@@ -20,7 +20,7 @@ from mcp_memory.owner.identity import StoreIdentity
 from mcp_memory.owner.lock import FileLock, Holder, read_holder
 from mcp_memory.owner.maintenance import LeaseFile
 from mcp_memory.owner.paths import OwnerPaths
-from mcp_memory.owner.record import OwnerKind, OwnerRecord, read_record, write_record
+from mcp_memory.owner.record import OwnerKind, OwnerRecord, read_record, withdraw_record, write_record
 
 HANDOVER_SECONDS = 30.0
 """How long a background owner may take to drain before the one that asked gives up."""
@@ -79,7 +79,7 @@ class Ownership:
             lock.release()
             raise lease.busy()
         lock.describe(Holder(pid=os.getpid(), kind=kind.value, command=command_line(), since=_now()))
-        paths.record.unlink(missing_ok=True)  # of an owner that died
+        withdraw_record(paths)  # of an owner that died
         return cls(store, kind, lock, start)
 
     def listen(self) -> socket.socket:
@@ -129,14 +129,14 @@ class Ownership:
             token=self._token,
             tcp=tcp,
         )
-        write_record(self.store.paths.record, record)
+        write_record(self.store.paths, record)
         self._start.release()
         return record
 
     def withdraw(self) -> None:
         """Take the record away: clients that come now look for another owner. The first step of an orderly end."""
         if os.getpid() == self._pid and self._lock.held:
-            self.store.paths.record.unlink(missing_ok=True)
+            withdraw_record(self.store.paths)
 
     def release(self) -> None:
         """Remove record and socket, then give the folder back. Safe to call twice; nothing happens in forked children."""

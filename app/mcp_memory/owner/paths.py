@@ -40,6 +40,11 @@ class OwnerPaths:
         return self.folder / "owner.json"
 
     @property
+    def spare(self) -> Path:
+        """The record of an owner that has ended: its blocks are the next record's where the disk has no others."""
+        return self.folder / "owner.spare"
+
+    @property
     def maintenance(self) -> Path:
         return self.folder / "maintenance.json"
 

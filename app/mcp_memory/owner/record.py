@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -63,17 +64,45 @@ class OwnerRecord:
         return {name: value for name, value in asdict(self).items() if name != "token"}
 
 
-def write_record(path: Path, record: OwnerRecord) -> None:
-    """Replace the record: readers see the old or the new one, never a part. Mode 0600."""
+def write_record(paths: OwnerPaths, record: OwnerRecord) -> None:
+    """Replace the record: readers see the old or the new one, never a part. Mode 0600.
+
+    On a full disk it is written over what the last owner left, which takes no room: a service that only reads starts there too.
+    """
+    text = json.dumps(asdict(record), indent=1)
+    try:
+        _write_anew(paths.record, text)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT} or not paths.spare.exists():
+            raise
+        _write_over(paths.spare, text)
+        paths.spare.replace(paths.record)
+
+
+def withdraw_record(paths: OwnerPaths) -> None:
+    """Take the record away, and keep its blocks for the next one."""
+    with suppress(FileNotFoundError):
+        paths.record.replace(paths.spare)
+
+
+def _write_anew(path: Path, text: str) -> None:
     fd, name = tempfile.mkstemp(prefix="owner.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(fd, "w", encoding="utf-8") as file:
-            json.dump(asdict(record), file, indent=1)
+            file.write(text)
         Path(name).replace(path)
     except BaseException:
         with suppress(OSError):
             Path(name).unlink()
         raise
+
+
+def _write_over(path: Path, text: str) -> None:
+    """Into the blocks that the file has; a link is not followed."""
+    fd = os.open(path, os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0))
+    with os.fdopen(fd, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.truncate()
 
 
 def read_record(path: Path) -> OwnerRecord | None:

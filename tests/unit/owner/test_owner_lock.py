@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,15 @@ from mcp_memory.domain.errors import StorageBusyError, StorageError, StorageLock
 from mcp_memory.owner.lock import FileLock, Holder, read_holder
 from mcp_memory.owner.ownership import Ownership
 from mcp_memory.owner.paths import SOCKET_PATH_BYTES, OwnerPaths
-from mcp_memory.owner.record import OwnerKind, OwnerRecord, parse_record, read_record, version_tuple, write_record
+from mcp_memory.owner.record import (
+    OwnerKind,
+    OwnerRecord,
+    parse_record,
+    read_record,
+    version_tuple,
+    withdraw_record,
+    write_record,
+)
 from unit.owner.small_service import store_at
 
 HOLD = """
@@ -161,11 +171,32 @@ def a_record(**changes: object) -> OwnerRecord:
 def test_a_record_is_read_as_it_was_written_by_its_user_alone(tmp_path: Path) -> None:
     path = tmp_path / "owner.json"
     record = a_record(address=f"unix:{tmp_path / 'owner.sock'}", token="secret", tcp="http://x")
-    write_record(path, record)
+    write_record(OwnerPaths(tmp_path), record)
     assert read_record(path) == record
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "secret" not in str(record.public())
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_record_is_written_on_a_full_disk_where_an_owner_has_been_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> tuple[int, str]:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    paths = OwnerPaths(tmp_path)
+    first, second = (a_record(address=f"unix:{tmp_path / 'owner.sock'}", model=model) for model in ("longer name", "m"))
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "mkstemp", full)
+        with pytest.raises(OSError, match="No space"):
+            write_record(paths, first)
+    write_record(paths, first)
+    withdraw_record(paths)
+    assert read_record(paths.record) is None
+    monkeypatch.setattr(tempfile, "mkstemp", full)
+    write_record(paths, second)
+    assert read_record(paths.record) == second
+    assert list(tmp_path.iterdir()) == [paths.record]
 
 
 def test_a_record_of_a_later_version_is_read_and_a_broken_one_is_none(tmp_path: Path) -> None:
