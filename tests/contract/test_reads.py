@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mcp_memory.domain.query import EVERYTHING, Cursor, FacetField, MemoryFilter
 from mcp_memory.storage.base import BaseStorage
 from storage_backends import BACKENDS, opened
-from storage_questions import FILTERS, ITEMS, reference_of_items
+from storage_questions import FILTERS, ITEMS, TIMES, reference_of_items
 from storage_samples import DIMENSIONS, START, memory
 
 pytestmark = pytest.mark.anyio
@@ -57,6 +57,14 @@ async def test_filters_mean_the_same_as_in_plain_python(filled: BaseStorage, whe
     for facet in FacetField:
         counts = await filled.facet(facet, where)
         assert list(counts.items()) == list((await reference.facet(facet, where)).items())
+
+
+async def test_every_time_parts_the_memories_as_in_plain_python(filled: BaseStorage) -> None:
+    """Also a time of more digits than a quick parser of JSON reads exactly."""
+    reference = await reference_of_items()
+    for time in TIMES:
+        for where in (MemoryFilter(created_from=time), MemoryFilter(created_to=time)):
+            assert await filled.count(where) == await reference.count(where), where
 
 
 @pytest.mark.parametrize("offset", [0, 1, 17, 255, 256, 399, 400, 1_000])

@@ -167,7 +167,9 @@ def test_a_store_that_was_closed_on_a_full_disk_is_served_for_reading_exported_a
         # What was set aside while there was room is what a deletion takes; where nothing was, it is refused by name.
         assert client.delete(f"/api/memories/{other}").status_code == (200 if reserve else 507)
         assert stored(client) == ({kept} if reserve else {kept, other})
-        more = fill(disk, leave=256 * 1024, name="more")  # a backup's holes take no room: two memories take less than 2 MB
+        more = fill(
+            disk, leave=256 * 1024, name="more"
+        )  # a backup's holes take no room: two memories take less than 2 MB
         refused = run(base, "backup", str(disk / "backup"), **given)
         assert (refused.returncode, "No space left on device" in refused.stderr) == (1, True), refused.stderr
         assert not (disk / "backup").exists()

@@ -15,6 +15,7 @@ from mcp_memory.domain.memory import DEFAULT_STORE, SUPERSEDED_BY, JsonValue, Me
 
 SUPERSEDED_KEY = f"metadata.{SUPERSEDED_BY}"
 """Where a point says which memory superseded it; indexed."""
+MICROSECOND = 1e-6
 EXACT_METADATA = "metadata_json"
 """Payload key of the metadata as JSON text, only there where the object itself would lose a bit."""
 
@@ -52,6 +53,15 @@ def from_payload(payload: Mapping[str, Any]) -> Memory:
 def to_microseconds(seconds: float) -> float:
     """The time to the microsecond: sixteen digits below 2**53, which every JSON parser reads exactly (until 2255)."""
     return round(float(seconds), 6)
+
+
+def time_bound(seconds: float | None) -> float | None:
+    """The first whole microsecond that isn't before the time. It parts stored times, which are whole microseconds, just as the
+    time itself does, and a server reads it exactly: 1750099210.9880981 as a bound let a memory in that lies before it."""
+    if seconds is None:
+        return None
+    rounded = to_microseconds(seconds)
+    return rounded if rounded >= seconds else to_microseconds(rounded + MICROSECOND)
 
 
 def metadata_of(payload: Mapping[str, Any]) -> dict[str, JsonValue]:

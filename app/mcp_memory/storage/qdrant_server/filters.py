@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mcp_memory.domain.query import MemoryFilter, TagMatch
-from mcp_memory.storage.payload import SUPERSEDED_KEY
+from mcp_memory.storage.payload import SUPERSEDED_KEY, time_bound
 
 if TYPE_CHECKING:
     from qdrant_client.models import Filter
@@ -35,7 +35,7 @@ def to_filter(
     if where.store is not None:
         must.append(equal("store", where.store))
     if where.created_from is not None or where.created_to is not None:
-        span = models.Range(gte=where.created_from, lt=where.created_to)
+        span = models.Range(gte=time_bound(where.created_from), lt=time_bound(where.created_to))
         must.append(models.FieldCondition(key="created_at", range=span))
     if where.superseded_by is not None:
         must.append(equal(SUPERSEDED_KEY, where.superseded_by))

@@ -12,12 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mcp_memory.domain.query import Cursor, MemoryFilter, Page
-from mcp_memory.storage.payload import from_payload, to_microseconds
+from mcp_memory.storage.payload import MICROSECOND, from_payload, to_microseconds
 from mcp_memory.storage.qdrant_server.reads import Reads, Row
 
 SLICE: Final = 256
 LARGEST: Final = 1_024
-MICROSECOND: Final = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
