@@ -6,7 +6,7 @@ that a search doesn't pay for a second validation of what the storage has valida
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from mcp_memory.domain.memory import Memory, ScoredMemory
 from mcp_memory.memories.requests import SearchAnswer
 
+JSON = "application/json; charset=utf-8"
 REASONS = {
     "hybrid": "Meaning and words",
     "semantic": "Semantic similarity",
@@ -27,7 +28,10 @@ REASONS = {
 
 
 class Json(JSONResponse):
-    """A JSON answer."""
+    """A JSON answer. It names its encoding: without that, older PowerShell reads JSON as Latin-1."""
+
+    def __init__(self, content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(content, status_code, headers, JSON)
 
     def render(self, content: Any) -> bytes:
         return orjson.dumps(content)

@@ -15,8 +15,10 @@ from mcp_memory.config import Settings
 from mcp_memory.container import Container, open_container
 from mcp_memory.http import docs, errors, not_here
 from mcp_memory.http.answers import Json
+from mcp_memory.http.description import Service
 from mcp_memory.http.maintenance import keeping_to_leases
 from mcp_memory.http.mcp_endpoint import McpEndpoint
+from mcp_memory.http.methods import HeadMiddleware
 from mcp_memory.http.middleware.admission import AdmissionMiddleware
 from mcp_memory.http.middleware.authentication import AuthenticationMiddleware, Keys
 from mcp_memory.http.middleware.body_limit import BodyLimitMiddleware
@@ -57,14 +59,14 @@ def create_app(
                 await stack.enter_async_context(keeping_to_leases(owner))
             yield
 
-    app = FastAPI(
+    app = Service(
+        settings,
         title="MCP memory service",
         summary="Semantic memory for AI assistants",
         version=__version__,
-        root_path=settings.root_path,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,
         lifespan=lifespan,
         middleware=_middleware(settings, owner),
         default_response_class=Json,
@@ -107,7 +109,7 @@ def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware
             Middleware(
                 CORSMiddleware,
                 allow_origins=settings.cors_origins,
-                allow_methods=["GET", "POST", "PUT", "DELETE"],
+                allow_methods=["GET", "HEAD", "POST", "PUT", "DELETE"],
                 allow_headers=[*CLIENT_HEADERS, *MCP_HEADERS],
                 expose_headers=[
                     "X-Request-ID",
@@ -130,4 +132,4 @@ def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware
     layers.append(Middleware(BodyLimitMiddleware, limit=settings.http_max_body_bytes))
     if owner is not None:
         layers.append(Middleware(OwnerGate, state=owner))
-    return [*layers, Middleware(AdmissionMiddleware, limit=settings.http_max_concurrency)]
+    return [*layers, Middleware(AdmissionMiddleware, limit=settings.http_max_concurrency), Middleware(HeadMiddleware)]

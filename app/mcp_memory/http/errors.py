@@ -11,11 +11,16 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.routing import BaseRoute
+from starlette.types import Scope
 
 from mcp_memory.domain import errors
 from mcp_memory.http.answers import Json
+from mcp_memory.http.dependencies import came_over_unix_socket
+from mcp_memory.http.methods import allowed
 from mcp_memory.http.schemas.strict import UNKNOWN_FIELD
 
 STATUS_OF: tuple[tuple[type[errors.MemoryServiceError], int], ...] = (
@@ -42,6 +47,9 @@ CODE_OF = {
     415: "unsupported_media_type",
     421: "host_not_allowed",
 }
+LOCAL = "/internal/"
+"""Where what clients on this machine ask of the owner is, on its local socket."""
+NOT_FOUND = "Not Found"
 RETRY_SECONDS = 1.0
 """Retry-After where the error itself doesn't know better."""
 
@@ -98,8 +106,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestError)  # noqa: S101
         return problem(error.status, error.code, error.message, field=error.field)
 
-    async def on_http_error(_: Request, error: Exception) -> Json:
+    async def on_http_error(request: Request, error: Exception) -> Json:
         assert isinstance(error, HTTPException)  # noqa: S101
+        if error.status_code == 405 or (error.status_code == 404 and error.detail == NOT_FOUND):
+            return _no_such_operation(app.router.routes, request.scope, error.status_code)
         code = CODE_OF.get(error.status_code, "http_error")
         return problem(error.status_code, code, str(error.detail), headers=error.headers)
 
@@ -111,6 +121,18 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestError, on_request_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
+
+
+def _no_such_operation(routes: Sequence[BaseRoute], scope: Scope, status: int) -> Json:
+    """405 with every method that the address takes, else 404. What is for the local socket isn't there for others."""
+    path = get_route_path(scope)
+    hidden = path.startswith(LOCAL) and not came_over_unix_socket(scope)
+    if status == 405 and not hidden:
+        methods = allowed(routes, scope)
+        message = f"{scope['method']} isn't served at {path[:200]}, which takes {methods}."
+        return problem(405, CODE_OF[405], message, detail="Method Not Allowed", headers={"Allow": methods})
+    message = f"There is nothing at {path[:200]}. GET /api/docs describes the API."
+    return problem(404, CODE_OF[404], message, detail=NOT_FOUND)
 
 
 def _validation_problem(issues: Sequence[Mapping[str, Any]]) -> Json:

@@ -198,7 +198,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def _answer(self, status: int, code: str, message: str) -> None:
         body = json.dumps({"detail": message, "error": {"code": code, "message": message}}).encode()
         reason = _REASONS.get(status) or HTTPStatus(status).phrase
-        head = [f"HTTP/1.1 {status} {reason}", "content-type: application/json", f"content-length: {len(body)}"]
+        head = [
+            f"HTTP/1.1 {status} {reason}",
+            "content-type: application/json; charset=utf-8",
+            f"content-length: {len(body)}",
+        ]
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             head.append("retry-after: 1")
         self.transport.write("\r\n".join([*head, "connection: close", "", ""]).encode() + body)

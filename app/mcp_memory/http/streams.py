@@ -9,7 +9,7 @@ import orjson
 from starlette.responses import Response, StreamingResponse
 
 from mcp_memory.domain.memory import Memory, ScoredMemory
-from mcp_memory.http.answers import REASONS, Json, hit_json
+from mcp_memory.http.answers import JSON, REASONS, Json, hit_json
 from mcp_memory.memories.listing import SLICE
 from mcp_memory.memories.requests import Conditions
 from mcp_memory.memories.service import Memories
@@ -26,7 +26,7 @@ async def everything(memories: Memories, conditions: Conditions) -> Response:
     first: list[Memory] = await anext(pages, [])
     if len(first) < SLICE:
         return Json({"results": [_hit(memory) for memory in first], **_rest(len(first), started)})
-    return StreamingResponse(_written(first, pages, started), media_type="application/json")
+    return StreamingResponse(_written(first, pages, started), media_type=JSON)
 
 
 async def _written(first: list[Memory], pages: AsyncIterator[list[Memory]], started: float) -> AsyncIterator[bytes]:

@@ -156,7 +156,7 @@ async def _refuse(error: StorageError, send: Send) -> None:
     retry_after = error.retry_after if isinstance(error, StorageBusyError) else 1.0
     body = json.dumps({"error": {"code": error.code, "message": error.message}, "detail": error.message}).encode()
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", b"application/json; charset=utf-8"),
         (b"content-length", str(len(body)).encode()),
         (b"retry-after", str(max(1, round(retry_after))).encode()),
     ]

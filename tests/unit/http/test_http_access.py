@@ -12,7 +12,7 @@ from mcp_memory.domain.errors import ConfigurationError
 
 pytestmark = pytest.mark.anyio
 KEY = "correct horse battery staple"
-OPEN = ["/api/health", "/livez", "/readyz", "/api/docs", "/openapi.json"]
+OPEN = ["/api/health", "/livez", "/readyz", "/api/docs", "/api/openapi.json", "/openapi.json"]
 GUARDED = ["/api/memories", "/api/storage/stats", "/api/health/detailed", "/api/tags", "/metrics", "/nowhere"]
 RIGHT = [{"Authorization": f"Bearer {KEY}"}, {"authorization": f"bearer {KEY}"}, {"X-API-Key": KEY}]
 WRONG = [

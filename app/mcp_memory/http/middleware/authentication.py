@@ -14,7 +14,7 @@ from mcp_memory.http.answers import Json
 from mcp_memory.http.dependencies import came_over_unix_socket
 from mcp_memory.http.errors import problem
 
-OPEN = frozenset({"/", "/api/health", "/livez", "/readyz", "/api/docs", "/openapi.json"})
+OPEN = frozenset({"/", "/api/health", "/livez", "/readyz", "/api/docs", "/api/openapi.json", "/openapi.json"})
 """Answered without a key: health for balancers, and the description of the API."""
 METRICS = "/metrics"
 READING = frozenset({"/api/search", "/api/search/by-tag", "/api/search/by-time"})
