@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mcp_memory.domain.errors import StorageUnavailableError
+from mcp_memory.domain.errors import StorageLockedError, StorageUnavailableError
 from mcp_memory.domain.memory import MemoryChanges
 from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
 from mcp_memory.storage.base import UpsertMode
@@ -149,6 +150,43 @@ async def test_an_engine_that_hangs_is_replaced_and_the_request_answered(
     assert engine_of(tmp_path / "store") != hung
     await storage.upsert([memory("after it")])
     assert await storage.count(EVERYTHING) == 21
+
+
+async def test_a_new_client_replaces_an_engine_that_it_finds_hanging(
+    storage: QdrantEmbeddedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client.GREETING_SECONDS <= 10
+    monkeypatch.setattr(client, "GREETING_SECONDS", 0.5)  # for this test
+    await storage.upsert(collection(20))
+    hung = engine_of(tmp_path / "store")
+    os.kill(hung, signal.SIGSTOP)
+    other = build(tmp_path / "store")
+    began = time.monotonic()
+    await other.initialize()
+    assert await other.count(EVERYTHING) == 20
+    assert time.monotonic() - began < 10  # 60 s were waited, for nothing
+    assert engine_of(tmp_path / "store") != hung
+    assert await storage.count(EVERYTHING) == 20
+    await other.close()
+
+
+async def test_a_new_client_ends_no_process_that_is_no_engine(
+    storage: QdrantEmbeddedStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the lock file says."""
+    monkeypatch.setattr(client, "GREETING_SECONDS", 0.1)
+    ended: list[int] = []
+    path = tmp_path / "store"
+    engine = engine_of(path)
+    os.kill(engine, signal.SIGSTOP)
+    monkeypatch.setattr(client.os, "kill", lambda pid, _: ended.append(pid))
+    (path / "engine.lock").write_text(f"{os.getpid()}\n")
+    other = QdrantEmbeddedStorage(EmbeddedOptions(path, MODEL, disk_reserve_bytes=0, start_timeout=0.3))
+    with pytest.raises(StorageLockedError, match=f"held by process {os.getpid()}, which doesn't answer"):
+        await other.initialize()
+    assert not ended
+    monkeypatch.undo()
+    os.kill(engine, signal.SIGCONT)
 
 
 async def test_sigterm_finishes_what_was_accepted(storage: QdrantEmbeddedStorage, tmp_path: Path) -> None:

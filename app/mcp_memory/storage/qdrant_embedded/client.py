@@ -23,7 +23,7 @@ from mcp_memory.domain.errors import (
 from mcp_memory.storage.qdrant_embedded.address import read_address
 from mcp_memory.storage.qdrant_embedded.failures import to_error
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
-from mcp_memory.storage.qdrant_embedded.launch import EX_TEMPFAIL, describe_end, last_line, start_engine
+from mcp_memory.storage.qdrant_embedded.launch import EX_TEMPFAIL, describe_end, is_engine, last_line, start_engine
 from mcp_memory.storage.qdrant_embedded.lock import FolderLock, holder
 from mcp_memory.storage.qdrant_embedded.manifest import Model
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
@@ -51,13 +51,15 @@ R = TypeVar("R", bound=Response)
 
 ATTEMPTS = 3
 """How often a request is sent where engines die under it. Every request may be sent again."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.1
+FIRST_PAUSE, LONGEST_PAUSE = 0.005, 0.05
 """Seconds between two looks for a starting engine's socket: a file's appearance can't be waited for portably."""
 LEAVE_SECONDS = 15.0
 SILENT_SECONDS = 10.0
 """Without an answer for this long an engine is asked whether it lives: it works in slices of milliseconds."""
 LIVES_SECONDS = 15.0
 """How long that may take; with both, a stopped or hung engine is replaced within half a minute."""
+GREETING_SECONDS = 10.0
+"""An engine listens once its store is open, and answers a greeting between two slices: one that doesn't by then hangs."""
 WATCH_SECONDS = 2.0
 
 
@@ -203,7 +205,8 @@ class EngineClient:
         return "" if gave_way else describe_end(process.pid, process.returncode)
 
     async def _try_connect(self) -> Wire | None:
-        """A greeted connection, or None where no engine answers. Raises what the engine says about the folder or model."""
+        """A greeted connection, or None where no engine answers; one that hangs is ended. Raises what the engine says about the
+        folder or model."""
         address = read_address(self._folder)
         if address is None:
             return None
@@ -216,8 +219,13 @@ class EngineClient:
             VERSION, self._options.collection, Model(model.name, model.dimensions, model.fingerprint), address.token
         )
         try:
-            response = await wire.ask(hello, self._options.start_timeout)
-        except (ConnectionLostError, TimeoutError):
+            response = await wire.ask(hello, GREETING_SECONDS)
+        except ConnectionLostError:
+            await wire.close()
+            return None
+        except TimeoutError:
+            if not wire.lost and (pid := holder(self._folder.lock)) is not None and is_engine(pid):
+                self._end_hung(pid)
             await wire.close()
             return None
         if isinstance(response, Moved):
@@ -271,10 +279,13 @@ class EngineClient:
                 return
             except TimeoutError:
                 if wire.silent_seconds >= LIVES_SECONDS and holder(self._folder.lock) == pid:
-                    log.error("the engine process %d of %s hangs: ending it", pid, self._folder.path)
-                    with suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+                    self._end_hung(pid)
                     return
+
+    def _end_hung(self, pid: int) -> None:
+        log.error("the engine process %d of %s hangs: ending it", pid, self._folder.path)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
 
     async def _post_mortem(self, wire: Wire) -> str:
         """How the engine of a lost connection ended, as far as this process can know."""

@@ -98,7 +98,6 @@ def main(arguments: list[str]) -> int:
     lock = FolderLock.acquire(folder.lock)
     if lock is None:
         return EX_TEMPFAIL
-    listener, address = listen(folder, options.transport or default_transport())
     try:
         opened: OpenStore | MemoryServiceError = OpenStore.open(options)
         let_go_of_pages(folder.path)
@@ -107,6 +106,8 @@ def main(arguments: list[str]) -> int:
     except Exception as error:  # qdrant-edge raises bare Exception; the clients must hear why
         log.exception("can't open %s", options.path)
         opened = StorageError(f"The engine can't open the storage folder {options.path}: {error}")
+    # Not before: an engine that can be reached is one that answers at once, so clients may end one that doesn't.
+    listener, address = listen(folder, options.transport or default_transport())
     return _serve(folder, lock, listener, address, opened)
 
 

@@ -14,6 +14,7 @@ from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.options import MEGABYTE, EmbeddedOptions, encode_options
 
 MODULE = "mcp_memory.storage.qdrant_embedded.engine"
+PACKAGE = MODULE.rpartition(".")[0].encode()
 SECRET_PREFIXES = ("MCP_", "QDRANT_", "OPENAI_")
 LOG_BYTES = MEGABYTE
 EX_TEMPFAIL = 75
@@ -48,6 +49,14 @@ def start_engine(options: EmbeddedOptions) -> subprocess.Popen[bytes]:
         if log.stat().st_size > LOG_BYTES:
             log.replace(log.with_name("engine.log.1"))
     return start_process(MODULE, [encode_options(options)], log)
+
+
+def is_engine(pid: int) -> bool:
+    """Whether that process is an engine, or the successor of one; also where the platform doesn't tell by /proc."""
+    try:
+        return PACKAGE in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return not Path("/proc/self/cmdline").exists()
 
 
 def describe_end(pid: int, code: int | None) -> str:
