@@ -61,7 +61,8 @@ ORIGINALS = (
     ),
     Original(("MCP_MDNS_*",), "the service doesn't announce itself on the network"),
     Original(
-        ("MCP_MEMORY_INCLUDE_HOSTNAME",), "no memory is tagged with the machine's name; use MCP_AGENT_ID or a tag"
+        ("MCP_MEMORY_INCLUDE_HOSTNAME",),
+        "no memory is tagged with the service's own machine; a client that names its own is (X-Client-Hostname)",
     ),
     Original(
         ("MCP_CLIENT", "MCP_LOCALE", "MCP_INIT_TIMEOUT", "MCP_STANDALONE_MODE", "MCP_MODE", "DEBUG_MODE"),

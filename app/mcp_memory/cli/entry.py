@@ -14,6 +14,21 @@ from mcp_memory.cli.server_options import apply, only_settings
 from mcp_memory.terminal import protect
 
 
+SERVER_HELP = """\
+usage: memory-server [--debug] [-s BACKEND] [--http | --sse | --streamable-http] [--version] [--help]
+
+MCP Memory Service: speaks MCP on stdin and stdout, as an assistant's configuration expects it to.
+
+  --debug                      log at DEBUG
+  -s, --storage-backend NAME   as MCP_MEMORY_STORAGE_BACKEND
+  --http, --sse, ...           an HTTP service instead, with the options of:  memory server --help
+  --version, --help"""
+DEPRECATED = (
+    "memory-server is deprecated: the original's name, kept for configurations that have it. Use  memory mcp  (stdin and stdout) "
+    "or  memory server --http"
+)
+
+
 def main() -> None:
     """`memory`."""
     protect()
@@ -56,11 +71,32 @@ def main() -> None:
 
 
 def stdio() -> None:
-    """`memory mcp`, and the script names of the original that MCP clients' configurations name."""
+    """`memory mcp`."""
     from mcp_memory.cli.bridge import serve_stdio  # noqa: PLC0415
 
     protect()
     serve_stdio()
+
+
+def memory_server() -> None:
+    """`memory-server` and `mcp-memory-server`, which configurations of the original's clients name: MCP on stdin and stdout.
+
+    Options that say another transport, and unknown ones, are those of `memory server`.
+    """
+    protect()
+    match sys.argv[1:]:
+        case options if {"-h", "--help"} & set(options):
+            print(SERVER_HELP)
+            print(DEPRECATED, file=sys.stderr)
+        case ["--version"]:
+            print(f"memory {__version__}")
+            print(DEPRECATED, file=sys.stderr)
+        case options if only_settings(options):
+            apply(options)
+            stdio()
+        case options:
+            sys.argv[1:] = ["server", *options]
+            main()
 
 
 def started_by_mcp_client() -> bool:

@@ -1,4 +1,5 @@
-"""Who stored a memory: `metadata.agent_id`, and the tag `agent:<id>` by which it is found."""
+"""Who stored a memory: `metadata.agent_id`, and the tag `agent:<id>` by which it is found; the same for the machine that it
+came from: `metadata.hostname`, and the tag `source:<host>`."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from mcp_memory.domain.memory import JsonValue
 from mcp_memory.domain.tags import parse_tags
 
 KEY = "agent_id"
+HOST_KEY = "hostname"
 
 
 def agent_tag(agent_id: str) -> str:
@@ -34,6 +36,11 @@ def with_agent_tag(tags: Sequence[str], agent_id: str | None) -> tuple[str, ...]
         return tuple(dict.fromkeys((*tags, *parse_tags([agent_tag(agent_id)], imported=True))))
     except InvalidInputError:
         return tuple(tags)
+
+
+def with_host_tag(tags: Sequence[str], host: str | None) -> tuple[str, ...]:
+    """The tags and `source:<host>`, as the original tags what a named machine stores. Raises InvalidInputError."""
+    return tuple(tags) if host is None else tuple(dict.fromkeys((*tags, *parse_tags([f"source:{host}"]))))
 
 
 def from_header(header: str | None) -> str | None:

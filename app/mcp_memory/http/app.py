@@ -33,7 +33,7 @@ from mcp_memory.owner.gate import OwnerGate, OwnerState
 from mcp_memory.owner.nearby import older_stores
 
 log = structlog.stdlib.get_logger("mcp_memory.http")
-CLIENT_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Agent-ID", "X-Request-ID")
+CLIENT_HEADERS = ("Authorization", "Content-Type", "X-API-Key", "X-Agent-ID", "X-Client-Hostname", "X-Request-ID")
 MCP_HEADERS = ("Mcp-Protocol-Version", "Mcp-Session-Id", "Last-Event-ID", "Mcp-Method", "Mcp-Name")
 """What MCP clients in web pages send, and must be allowed to."""
 OpenContainer: TypeAlias = Callable[[Settings], AbstractAsyncContextManager[Container]]

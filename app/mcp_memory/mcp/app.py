@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from mcp_memory import __version__
-from mcp_memory.mcp.first_message import completed
+from mcp_memory.mcp.requests import completed, nameless
 from mcp_memory.mcp.server import build_server
 from mcp_memory.memories.service import Memories
 
@@ -47,7 +47,11 @@ class McpApp:
             return
         if not any(name == b"accept" for name, _ in scope["headers"]):
             scope = {**scope, "headers": [*scope["headers"], (b"accept", b"*/*")]}
-        await self._manager.handle_request(scope, await completed(receive), send)
+        whole, body = await completed(receive)
+        if (refusal := nameless(body)) is not None:
+            await JSONResponse(refusal, status_code=400)(scope, receive, send)
+            return
+        await self._manager.handle_request(scope, whole, send)
 
 
 async def _method_not_allowed(scope: Scope, receive: Receive, send: Send) -> None:

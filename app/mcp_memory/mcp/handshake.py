@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from mcp_memory import __version__
 
@@ -29,7 +29,7 @@ _CAPABILITIES: Mapping[str, Any] = {
 }
 
 _VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
-_NAMED_BY = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _PLAIN_HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
 
@@ -66,7 +66,7 @@ def http_headers(message: Mapping[str, Any], negotiated: str | None = None) -> d
     method = message.get("method")
     if isinstance(method, str):
         headers["mcp-method"] = _header_value(method)
-        target = params.get(_NAMED_BY.get(method, "")) if isinstance(params, Mapping) else None
+        target = params.get(NAMED_BY.get(method, "")) if isinstance(params, Mapping) else None
         if isinstance(target, str):
             headers["mcp-name"] = _header_value(target)
     return headers

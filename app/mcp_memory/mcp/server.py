@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import mcp_types as types
 from mcp.server.context import ServerRequestContext
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 Context: TypeAlias = ServerRequestContext[Any]
 Page: TypeAlias = types.PaginatedRequestParams | None
 Answer = TypeVar("Answer")
+_SIGNATURE: Final = {"agent_id": "x-agent-id", "client_hostname": "x-client-hostname"}
 
 
 def build_server(
@@ -87,13 +88,14 @@ def build_server(
 
 
 def _signed(tool: Tool, arguments: dict[str, Any], request: object) -> dict[str, Any]:
-    """For what stores, the agent of the header X-Agent-ID where the call itself names none, as over REST."""
+    """For what stores, the agent of the header X-Agent-ID and the machine of X-Client-Hostname where the call itself names none,
+    as over REST."""
     headers = getattr(request, "headers", None)
-    agent = None if headers is None else from_header(headers.get("x-agent-id"))
-    takes_one = "agent_id" in tool.parameters or "agent_id" in tool.accepted
-    if tool.read_only or not takes_one or not agent or arguments.get("agent_id"):
+    if tool.read_only or headers is None:
         return arguments
-    return {**arguments, "agent_id": agent}
+    takes = {**tool.parameters, **tool.accepted}
+    said = {name: from_header(headers.get(header)) for name, header in _SIGNATURE.items() if name in takes}
+    return arguments | {name: value for name, value in said.items() if value and not arguments.get(name)}
 
 
 async def _guarded(what: str, work: Callable[[], Awaitable[Answer]]) -> Answer:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mcp_memory.domain.agents import KEY, named_agent, with_agent_tag
-from mcp_memory.domain.checks import check_content, check_memory_type, check_metadata, check_store, check_time
+from mcp_memory.domain.agents import HOST_KEY, KEY, named_agent, with_agent_tag, with_host_tag
+from mcp_memory.domain.checks import check_content, check_memory_type, check_metadata, check_name, check_store, check_time
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.hashes import check_content_hash
 from mcp_memory.domain.memory import SUPERSEDED_BY, Memory, content_hash, next_revision
@@ -38,6 +38,9 @@ def _checked(new: NewMemory, context: Context, *, imported: bool) -> Memory:
     agent = named_agent(new.agent_id, metadata, None if imported else context.options.agent_id)
     if agent is not None and metadata.get(KEY) != agent:
         metadata = check_metadata({**metadata, KEY: agent}, imported=imported)
+    host = check_name(new.hostname, HOST_KEY) if new.hostname and new.hostname.strip() else None
+    if host is not None:
+        metadata = check_metadata({**metadata, HOST_KEY: host}, imported=imported)
     now = context.clock()
     created_at = now if new.created_at is None else check_time(new.created_at, "created_at")
     return Memory(
@@ -45,7 +48,7 @@ def _checked(new: NewMemory, context: Context, *, imported: bool) -> Memory:
         content_hash=content_hash(content) if new.content_hash is None else check_content_hash(new.content_hash),
         created_at=created_at,
         updated_at=created_at if new.updated_at is None else check_time(new.updated_at, "updated_at"),
-        tags=with_agent_tag(parse_tags(new.tags, imported=imported), agent),
+        tags=with_host_tag(with_agent_tag(parse_tags(new.tags, imported=imported), agent), host),
         memory_type=check_memory_type(new.memory_type),
         metadata=metadata,
         store=check_store(new.store),

@@ -33,6 +33,8 @@ class NewMemory:
     content_hash: str | None = None
     agent_id: str | None = None
     """Who stores it: kept as `metadata.agent_id` and found by the tag `agent:<id>`. Else what the metadata says counts."""
+    hostname: str | None = None
+    """The machine that a client says it runs on: kept as `metadata.hostname` and as the tag `source:<host>`."""
 
 
 class StoreStatus(StrEnum):

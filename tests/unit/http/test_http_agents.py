@@ -60,3 +60,38 @@ def test_a_foreign_memory_s_agent_is_found_by_its_tag() -> None:
     assert (memory.tags, memory.metadata["agent_id"]) == (("a", "agent:planner"), "Planner")
     odd, _ = convert(RawMemory(content="brought along", metadata={"agent_id": "a, b"}), fallback_time=1.0)
     assert (odd.tags, odd.metadata["agent_id"]) == ((), "a, b")
+
+
+@pytest.mark.parametrize("tags", [["x"], "x", None])
+async def test_the_machine_that_a_client_names_is_kept_and_found(client: httpx.AsyncClient, tags: Any) -> None:
+    answer = await client.post(
+        "/api/memories", json={"content": "from a laptop", "tags": tags}, headers={"X-Client-Hostname": "Laptop-7"}
+    )
+    memory = answer.json()["memory"]
+    assert memory["metadata"] == {"hostname": "Laptop-7"}
+    assert memory["tags"] == [*(["x"] if tags else []), "source:laptop-7"]
+    bulk = {"memories": [{"content": "one of many"}, {"content": "another's", "client_hostname": "desk"}]}
+    await client.post("/api/memories/bulk", json=bulk, headers={"X-Client-Hostname": "Laptop-7"})
+    found = await client.get("/api/memories", params={"tag": "source:Laptop-7"})
+    assert {each["content"] for each in found.json()["memories"]} == {"from a laptop", "one of many"}
+    assert (await client.get("/api/memories", params={"tag": "source:desk"})).json()["total"] == 1
+
+
+async def test_the_machine_counts_over_mcp_by_argument_or_header(client: httpx.AsyncClient) -> None:
+    for name, content in (("memory_store", "new name"), ("store_memory", "old name")):
+        await call(client, name, {"content": content, "client_hostname": "desk"})
+    body = {"name": "memory_store", "arguments": {"content": "by the header"}}
+    answer = await client.post(
+        "/mcp",
+        json={"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": body},
+        headers={"Accept": "application/json, text/event-stream", "X-Client-Hostname": "desk"},
+    )
+    assert answer.status_code == 200
+    assert (await client.get("/api/memories", params={"tag": "source:desk"})).json()["total"] == 3
+
+
+async def test_a_machine_s_name_that_no_tag_can_hold_is_refused_by_name(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/api/memories", json={"content": "x"}, headers={"X-Client-Hostname": "a,b"})
+    assert answer.status_code == 422
+    assert "source:a,b" in answer.json()["error"]["message"]
+    assert (await client.get("/api/memories")).json()["total"] == 0

@@ -65,3 +65,14 @@ async def test_a_search_by_time_reads_sentences(
 
 async def test_a_sentence_without_a_time_is_refused(client: httpx.AsyncClient) -> None:
     assert (await client.post("/api/search/by-time", json={"query": "what about boats"})).status_code == 400
+
+
+@pytest.mark.parametrize("limit", [None, 5])
+async def test_a_time_filter_that_can_t_be_read_is_400_as_in_the_original(
+    client: httpx.AsyncClient, limit: int | None
+) -> None:
+    body = {"tags": ["boat"], "time_filter": "invalid-date-format", "limit": limit}
+    answer = await client.post("/api/search/by-tag", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["field"] == "time_filter"
+    assert (await client.post("/api/search/by-tag", json={"tags": ["a" * 500]})).status_code == 422

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import validate
 
 from mcp_memory.domain.errors import InvalidInputError
+from mcp_memory.domain.memory import content_hash
 from mcp_memory.mcp.tool import ToolAnswer
 from mcp_memory.mcp.tools.absent import ABSENT
 from mcp_memory.mcp.tools.registry import answered_tools, listed_tools
@@ -43,6 +44,8 @@ DELETIONS: dict[str, tuple[str, dict[str, Any], set[str]]] = {
     "a tag": ("delete_by_tag", {"tag": "even"}, {"2026-01-02", "2026-01-04"}),
     "a list of one": ("delete_by_tag", {"tags": ["even"]}, {"2026-01-02", "2026-01-04"}),
     "any of several": ("delete_by_tags", {"tags": ["even", "nowhere"]}, {"2026-01-02", "2026-01-04"}),
+    "any of several in one text": ("delete_by_tags", {"tags": "even,nowhere"}, {"2026-01-02", "2026-01-04"}),
+    "every one in one text": ("delete_by_all_tags", {"tags": "even, day"}, {"2026-01-02", "2026-01-04"}),
     "every one": ("delete_by_all_tags", {"tags": ["day", "even"]}, {"2026-01-02", "2026-01-04"}),
     "every one, one missing": ("delete_by_all_tags", {"tags": ["day", "nowhere"]}, set()),
     "whole days": (
@@ -173,3 +176,15 @@ def test_a_tool_that_is_not_here_is_told_of_in_words_and_none_of_these_is_listed
     for sentence in ABSENT.values():
         assert sentence.endswith(".")
     assert "delete_by_tag" not in listed_tools()
+
+
+async def test_a_deleted_memory_s_whole_hash_is_told_in_the_original_s_words(days: World) -> None:
+    hash_ = content_hash("2026-01-01")
+    answer = await call(days, "delete_memory", content_hash=hash_)
+    assert answer.text.splitlines()[0] == answer.structured["message"] == f"Memory deleted successfully: {hash_}"
+
+
+async def test_a_text_with_a_comma_in_tag_is_no_two_tags(days: World) -> None:
+    with pytest.raises(InvalidInputError, match="comma"):
+        await call(days, "delete_by_tag", tag="even,day")
+    assert len(await days.contents()) == 5

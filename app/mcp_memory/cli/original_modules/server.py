@@ -1,12 +1,6 @@
-"""`python -m mcp_memory_service.server`: MCP on stdin and stdout."""
+"""`python -m mcp_memory_service.server`: MCP on stdin and stdout, as `memory-server`."""
 
-import sys
-
-from mcp_memory import __version__
-from mcp_memory.cli.entry import stdio
+from mcp_memory.cli.entry import memory_server
 
 if __name__ == "__main__":
-    if "--version" in sys.argv[1:]:
-        print(f"memory {__version__}")
-    else:
-        stdio()
+    memory_server()

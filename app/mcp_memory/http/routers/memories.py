@@ -35,25 +35,33 @@ WriteStore = Annotated[str, Query(description="The store that the memory is in; 
 AgentHeader = Annotated[
     str | None, Header(alias="X-Agent-ID", description="Kept as `metadata.agent_id` and as the tag `agent:<id>`")
 ]
+HostHeader = Annotated[
+    str | None,
+    Header(alias="X-Client-Hostname", description="Kept as `metadata.hostname` and as the tag `source:<host>`"),
+]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 PageSize = Annotated[int | None, Query(ge=1, le=100, description="10 unless given")]
 
 
 @router.post("", response_model=StoreOut, responses=WRITE)
-async def store_memory(memories: MemoriesDep, memory: MemoryIn, agent: AgentHeader = None) -> Json:
+async def store_memory(
+    memories: MemoriesDep, memory: MemoryIn, agent: AgentHeader = None, host: HostHeader = None
+) -> Json:
     """Store one memory, durably. A duplicate is answered with 200, `success: false` and the stored memory."""
     refuse_all_stores(memory.store)
     dedup = False if memory.conversation_id is not None else None
-    return Json(_stored_json(await memories.store(memory.to_new(from_header(agent)), semantic_dedup=dedup)))
+    return Json(_stored_json(await memories.store(memory.to_new(from_header(agent), from_header(host)), semantic_dedup=dedup)))
 
 
 @router.post("/bulk", response_model=BulkOut, responses=WRITE)
-async def store_memories(memories: MemoriesDep, bulk: BulkIn, agent: AgentHeader = None) -> Json:
+async def store_memories(
+    memories: MemoriesDep, bulk: BulkIn, agent: AgentHeader = None, host: HostHeader = None
+) -> Json:
     """Store up to 1,000 memories with one durable write; one result for each, in order."""
     for memory in bulk.memories:
         refuse_all_stores(memory.store)
     results = await memories.store_many(
-        [memory.to_new(from_header(agent)) for memory in bulk.memories], skip_invalid=bulk.skip_invalid
+        [memory.to_new(from_header(agent), from_header(host)) for memory in bulk.memories], skip_invalid=bulk.skip_invalid
     )
     counts = {status: sum(result.status is status for result in results) for status in StoreStatus}
     return Json(

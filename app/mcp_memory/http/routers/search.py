@@ -52,9 +52,14 @@ async def search_by_tag(memories: MemoriesDep, request: TagSearchIn) -> Response
         open_ended=True,
         store=request.store,
     )
-    if request.limit is None:
-        return await everything(memories, conditions)
-    return Json(search_json(await memories.search(SearchRequest(conditions=conditions, limit=request.limit))))
+    try:
+        if request.limit is None:
+            return await everything(memories, conditions)
+        return Json(search_json(await memories.search(SearchRequest(conditions=conditions, limit=request.limit))))
+    except InvalidInputError as error:
+        if error.field != "time_expr":
+            raise
+        raise RequestError(400, error.code, error.message, field="time_filter") from error
 
 
 @router.post("/by-time", response_model=SearchOut, responses=BODY)

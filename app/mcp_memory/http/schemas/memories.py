@@ -16,7 +16,7 @@ BULK_LIMIT = 1000
 
 
 class MemoryIn(RequestBody):
-    """A memory to store. `client_hostname` and `restore_deleted` are accepted from older clients and change nothing."""
+    """A memory to store. `restore_deleted` is accepted from older clients and changes nothing."""
 
     content: str = Field(description="The text", examples=["Deployments to production happen on Tuesdays"])
     tags: Tags = None
@@ -26,11 +26,13 @@ class MemoryIn(RequestBody):
     conversation_id: str | None = Field(
         None, description="Kept in the metadata; a memory of a conversation skips the semantic duplicate check"
     )
-    client_hostname: str | None = None
+    client_hostname: str | None = Field(
+        None, description="The client's machine: kept as `metadata.hostname` and as the tag `source:<host>`"
+    )
     restore_deleted: bool = False
 
-    def to_new(self, agent: str | None) -> NewMemory:
-        """`agent` is the value of X-Agent-ID."""
+    def to_new(self, agent: str | None, host: str | None = None) -> NewMemory:
+        """`agent` is the value of X-Agent-ID, `host` that of X-Client-Hostname."""
         metadata = dict(self.metadata or {})
         if self.conversation_id is not None:
             metadata["conversation_id"] = self.conversation_id
@@ -38,6 +40,7 @@ class MemoryIn(RequestBody):
             content=self.content,
             tags=self.tags,
             agent_id=agent,
+            hostname=self.client_hostname or host,
             memory_type=self.memory_type,
             metadata=metadata,
             store=self.store,

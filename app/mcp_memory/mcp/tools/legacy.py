@@ -15,7 +15,7 @@ from mcp_memory.mcp.tools.delete import MEMORY_DELETE, remove
 from mcp_memory.mcp.tools.figures import MEMORY_HEALTH
 from mcp_memory.mcp.tools.listing import MAX_PAGE_SIZE, MEMORY_LIST
 from mcp_memory.mcp.tools.search import MAX_LIMIT, MEMORY_SEARCH
-from mcp_memory.mcp.tools.store import MEMORY_STORE
+from mcp_memory.mcp.tools.store import CLIENT_HOSTNAME, MEMORY_STORE
 from mcp_memory.memories.requests import Conditions, SearchRequest
 from mcp_memory.memories.service import Memories
 
@@ -67,7 +67,11 @@ async def _delete(memories: Memories, arguments: Arguments) -> ToolAnswer:
     content_hash = arguments.filled("content_hash")
     if content_hash is None:
         raise InvalidInputError("The argument content_hash is required.", field="content_hash")
-    return await remove(memories, arguments, [content_hash], unasked=None)
+    answer = await remove(memories, arguments, [content_hash], unasked=None)
+    _, *lines = answer.text.split("\n")
+    # The original's sentence, with the whole hash: its clients look for the beginning of it.
+    message = f"Memory deleted successfully: {answer.structured['deleted_hashes'][0]}"
+    return ToolAnswer("\n".join([message, *lines]), {**answer.structured, "message": message})
 
 
 async def _list(memories: Memories, arguments: Arguments) -> ToolAnswer:
@@ -86,7 +90,7 @@ STORE_MEMORY = replace(
         name: MEMORY_STORE.parameters[name] for name in ("content", "tags", "memory_type", "metadata", "store")
     },
     required=("content",),
-    accepted={**MEMORY_STORE.accepted, "client_hostname": schemas.text(schemas.WITHOUT_EFFECT)},
+    accepted={**MEMORY_STORE.accepted, "client_hostname": CLIENT_HOSTNAME},
 )
 RETRIEVE_MEMORY = replace(
     MEMORY_SEARCH,

@@ -72,14 +72,14 @@ async def _forget(memories: Memories, arguments: Arguments, conditions: Conditio
 
 def _by_tags(match: str) -> Run:
     async def run(memories: Memories, arguments: Arguments) -> ToolAnswer:
-        given = [arguments.tags(name) for name in ("tags", "tag")]
-        if all(given):
+        tags, tag = arguments.tags("tags"), arguments.tags("tag")
+        if tags and tag:
             raise InvalidInputError("Give tags or tag, not both.", field="tag")
-        tags = given[0] or given[1]
-        if not tags:
+        if not tags and not tag:
             raise InvalidInputError("The argument tags is required.", field="tags")
-        listed = [tags] if isinstance(tags, str) and not tags.lstrip().startswith("[") else tags
-        return await _forget(memories, arguments, Conditions(tags=listed, tag_match=match))
+        # As in the original, a text of several tags is split in `tags`, and nowhere else.
+        one = [tag] if isinstance(tag, str) and not tag.lstrip().startswith("[") else tag
+        return await _forget(memories, arguments, Conditions(tags=tags or one, tag_match=match))
 
     return run
 

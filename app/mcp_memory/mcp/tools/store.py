@@ -19,6 +19,7 @@ CONTENT = schemas.text("The text to remember, understandable on its own")
 METADATA = schemas.free_object('Anything else worth keeping, e.g. {"source": "meeting"}')
 TAGS = schemas.texts('A few short tags, e.g. ["project-x", "deployment"]')
 MEMORY_TYPE = schemas.text("e.g. note, decision, learning, error, pattern, reference")
+CLIENT_HOSTNAME = schemas.text("The client's machine: kept as metadata.hostname and as the tag source:<host>")
 _OF_ONE: Final = ("content", "tags", "memory_type", "metadata", "store", "replaces")
 _CONTENT_NAMES: Final = ("text", "memory", "fact", "note")
 MAX_BATCH = 100
@@ -54,10 +55,11 @@ def _new(arguments: Arguments, common: Arguments) -> NewMemory:
     if common is not arguments:
         tags += parse_tags(common.tags("tags"))
     conversation, agent_id = common.filled("conversation_id"), common.filled("agent_id")
+    host = common.filled("client_hostname")
     if conversation is not None:
         metadata["conversation_id"] = conversation
     where = arguments.filled("store") or common.filled("store") or DEFAULT_STORE
-    return NewMemory(content, tags, memory_type, metadata, where, agent_id=agent_id)
+    return NewMemory(content, tags, memory_type, metadata, where, agent_id=agent_id, hostname=host)
 
 
 async def _store_batch(memories: Memories, batch: list[dict[str, Any]], common: Arguments) -> ToolAnswer:
@@ -205,6 +207,7 @@ MEMORY_STORE = Tool(
             "Id of the conversation it belongs to: kept in the metadata, and no check for similar memories is made"
         ),
         "agent_id": schemas.text("Id of the agent that stores it: kept as the tag agent:<id>"),
+        "client_hostname": CLIENT_HOSTNAME,
         "restore_deleted": schemas.flag(f"A deleted text can always be stored again. {schemas.WITHOUT_EFFECT}"),
     },
     aliases={
