@@ -13,7 +13,6 @@ from mcp_memory.cli.original_commands import INSTEAD, answer_in_words, translate
 from mcp_memory.cli.server_options import apply, only_settings
 from mcp_memory.terminal import protect
 
-
 SERVER_HELP = """\
 usage: memory-server [--debug] [-s BACKEND] [--http | --sse | --streamable-http] [--version] [--help]
 

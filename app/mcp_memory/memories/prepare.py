@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from mcp_memory.domain.agents import HOST_KEY, KEY, named_agent, with_agent_tag, with_host_tag
-from mcp_memory.domain.checks import check_content, check_memory_type, check_metadata, check_name, check_store, check_time
+from mcp_memory.domain.checks import (
+    check_content,
+    check_memory_type,
+    check_metadata,
+    check_name,
+    check_store,
+    check_time,
+)
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.hashes import check_content_hash
 from mcp_memory.domain.memory import SUPERSEDED_BY, Memory, content_hash, next_revision

@@ -16,7 +16,9 @@ from mcp_memory.http.errors import problem
 EXEMPT = frozenset({"/livez", "/readyz", "/metrics"})
 PORTS = {"http": 80, "https": 443}
 FORM_TYPES = frozenset({b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"})
-ASKED_FOR = frozenset({b"authorization", b"x-api-key", b"x-agent-id", b"x-client-hostname", b"x-request-id", b"mcp-protocol-version"})
+ASKED_FOR = frozenset(
+    {b"authorization", b"x-api-key", b"x-agent-id", b"x-client-hostname", b"x-request-id", b"mcp-protocol-version"}
+)
 """Headers that a page sends to another site only after a preflight."""
 
 

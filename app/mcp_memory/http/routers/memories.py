@@ -50,7 +50,9 @@ async def store_memory(
     """Store one memory, durably. A duplicate is answered with 200, `success: false` and the stored memory."""
     refuse_all_stores(memory.store)
     dedup = False if memory.conversation_id is not None else None
-    return Json(_stored_json(await memories.store(memory.to_new(from_header(agent), from_header(host)), semantic_dedup=dedup)))
+    return Json(
+        _stored_json(await memories.store(memory.to_new(from_header(agent), from_header(host)), semantic_dedup=dedup))
+    )
 
 
 @router.post("/bulk", response_model=BulkOut, responses=WRITE)
@@ -61,7 +63,8 @@ async def store_memories(
     for memory in bulk.memories:
         refuse_all_stores(memory.store)
     results = await memories.store_many(
-        [memory.to_new(from_header(agent), from_header(host)) for memory in bulk.memories], skip_invalid=bulk.skip_invalid
+        [memory.to_new(from_header(agent), from_header(host)) for memory in bulk.memories],
+        skip_invalid=bulk.skip_invalid,
     )
     counts = {status: sum(result.status is status for result in results) for status in StoreStatus}
     return Json(
