@@ -144,11 +144,15 @@ class Settings(BaseSettings):
     )
     """Name of the collection (an alias, on a server)."""
     disk_reserve_bytes: int = Field(
-        128 * 1024 * 1024, ge=0, validation_alias="MCP_QDRANT_DISK_RESERVE_BYTES", json_schema_extra=unit("bytes")
+        128 * 1024 * 1024,
+        ge=0,
+        le=10**15,
+        validation_alias="MCP_QDRANT_DISK_RESERVE_BYTES",
+        json_schema_extra=unit("bytes"),
     )
     """Free space below which embedded writes are refused: the engine dies of SIGBUS on a full disk."""
     graph_threshold: int = Field(
-        50_000, ge=0, validation_alias="MCP_QDRANT_GRAPH_THRESHOLD", json_schema_extra=unit("memories")
+        50_000, ge=0, le=10**12, validation_alias="MCP_QDRANT_GRAPH_THRESHOLD", json_schema_extra=unit("memories")
     )
     """Memories from which the embedded engine builds an HNSW graph by generation swap; 0 never builds one."""
 

@@ -238,3 +238,14 @@ def test_a_zone_that_is_none_is_refused_in_words(monkeypatch: pytest.MonkeyPatch
 
 def test_a_misspelt_zone_is_shown_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Did you mean Europe/Berlin?" in refusal(monkeypatch, MCP_TIMEZONE="europe/berlin")
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "NaN", "Infinity", "9" * 400, "9" * 5000])
+def test_a_number_that_no_machine_holds_is_refused_by_every_setting(
+    monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    numeric = [names_of(field)[0] for field in Settings.model_fields.values() if field.annotation in (int, float)]
+    assert len(numeric) > 10
+    for name in numeric:
+        with monkeypatch.context() as context:
+            assert name in refusal(context, **{name: number})

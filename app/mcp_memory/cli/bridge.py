@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from mcp_memory.cli.pipes import StandardStreams
 from mcp_memory.domain.errors import MemoryServiceError
 from mcp_memory.mcp.handshake import http_headers, initialize_result
+from mcp_memory.mcp.message import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, why_invalid
 from mcp_memory.owner.client import OwnerClient
 from mcp_memory.owner.connection import Response
 from mcp_memory.owner.identity import StoreIdentity
@@ -23,7 +24,6 @@ from mcp_memory.owner.identity import StoreIdentity
 JsonObject: TypeAlias = dict[str, Any]
 Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 
-PARSE_ERROR, INVALID_REQUEST, INTERNAL_ERROR = -32700, -32600, -32603
 REQUEST_SECONDS = 600.0
 """A tool that deletes or checks a million memories takes its time; clients cancel what they no longer want."""
 AT_A_TIME = 256
@@ -189,8 +189,9 @@ class Bridge:
 
     async def _answers(self, message: object, line: bytes) -> list[bytes]:
         """The lines that answer one request: its response, after the notifications that came with it."""
-        if not isinstance(message, dict) or not isinstance(message.get("id"), str | int | float):
-            return [_dump(_error(None, INVALID_REQUEST, "Invalid Request: a message is an object with an id"))]
+        why = why_invalid(message)
+        if why is not None or not isinstance(message, dict):
+            return [_dump(_error(None, INVALID_REQUEST, str(why)))]
         method, id_ = message.get("method"), message["id"]
         if not isinstance(method, str):
             return []  # a response; this server asks its clients nothing

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.types import Receive, Scope, Send
 
 from mcp_memory import __version__
-from mcp_memory.mcp.requests import completed, nameless
+from mcp_memory.mcp.requests import RefusedError, completed
 from mcp_memory.mcp.server import build_server
 from mcp_memory.memories.service import Memories
 
@@ -47,9 +47,10 @@ class McpApp:
             return
         if not any(name == b"accept" for name, _ in scope["headers"]):
             scope = {**scope, "headers": [*scope["headers"], (b"accept", b"*/*")]}
-        whole, body = await completed(receive)
-        if (refusal := nameless(body)) is not None:
-            await JSONResponse(refusal, status_code=400)(scope, receive, send)
+        try:
+            whole = await completed(receive)
+        except RefusedError as error:
+            await JSONResponse(error.answer, status_code=400)(scope, receive, send)
             return
         await self._manager.handle_request(scope, whole, send)
 

@@ -124,7 +124,14 @@ async def test_a_batch_is_answered_by_a_batch_without_its_notifications(client: 
         (b"[]", -32600),
         (b"3", -32600),
         (b'{"id": null, "method": "ping"}', -32600),
-        (b'{"id": [1], "method": "ping"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": [1], "method": "ping"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": 1e400, "method": "ping"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": NaN, "method": "tools/call"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": true, "method": "tools/call"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": 1.5, "method": "initialize"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": ' + b"9" * 400 + b', "method": "ping"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": ' + b"9" * 5000 + b', "method": "ping"}', -32700),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": 1e400}', -32600),
     ],
 )
 async def test_what_is_no_request_gets_an_error_and_the_session_goes_on(client: Client, line: bytes, code: int) -> None:
