@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Mapping
 from urllib.parse import urlsplit, urlunsplit
+
+from mcp_memory.domain.errors import ConfigurationError
+
+_USERINFO = re.compile(r"(?<=://)[^\s/?#@\"'<>]*(?:@[^\s/?#@\"'<>]*)*@")
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+"""Variables of the addresses that httpx and the Hub's client go through, in either case. The only ones that may name a user."""
 
 
 def checked_url(url: str, *, key: str | None = None) -> str:
@@ -34,6 +44,29 @@ def shown_url(url: str) -> str:
     except ValueError:
         return f"{before}://{rest.rpartition('@')[2]}"
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def without_userinfo(text: str) -> str:
+    """A text with the users and passwords of the addresses in it left out: what a library says of a proxy, a line of a log."""
+    return _USERINFO.sub("", text)
+
+
+def check_proxies(environ: Mapping[str, str] | None = None) -> None:
+    """Raises ConfigurationError where a proxy's address can't be used: what a client says of it may hold half of a password."""
+    for name, value in (os.environ if environ is None else environ).items():
+        if name.upper() in PROXIES and value and not _proxy(value):
+            raise ConfigurationError(
+                f"{name} is not the address of a proxy: write http://HOST:PORT or, with a user and a password, "
+                "http://USER:PASSWORD@HOST:PORT, special characters in them as %XX."
+            )
+
+
+def _proxy(value: str) -> bool:
+    try:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        return parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0 and " " not in value
+    except ValueError:
+        return False
 
 
 def _bare(url: str) -> str:

@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -29,7 +29,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mcp_memory.access import Access, access_of
-from mcp_memory.addresses import checked_url
+from mcp_memory.addresses import checked_url, shown_url, without_userinfo
 from mcp_memory.allowed_values import allowed, unit
 from mcp_memory.backend_names import backend_of
 from mcp_memory.domain.errors import ConfigurationError
@@ -50,6 +50,8 @@ def _expanded(value: object) -> object:
         raise ValueError(f"{unset[0]} in it is not set: write the folder's whole path")
     if text.startswith("~"):
         raise ValueError(f"there is no home for {text.split('/', 1)[0]}: write the folder's whole path")
+    if "://" in text:
+        raise ValueError(f"{shown_url(text)} is an address, not a path")
     path = Path(text)
     if not path.is_absolute():
         raise ValueError(
@@ -64,7 +66,8 @@ def _comma_list(value: object) -> object:
 
 ExpandedPath = Annotated[Path, BeforeValidator(_expanded)]
 CommaList = Annotated[list[str], NoDecode, BeforeValidator(_comma_list)]
-Url = Annotated[str, AfterValidator(checked_url)]
+Endpoint = Annotated[str, AfterValidator(partial(checked_url, key="MCP_EXTERNAL_EMBEDDING_API_KEY"))]
+OpenAI = Annotated[str, AfterValidator(partial(checked_url, key="OPENAI_API_KEY"))]
 SECRETS = (
     "MCP_API_KEY",
     "MCP_METRICS_KEY",
@@ -231,7 +234,7 @@ class Settings(BaseSettings):
         30.0, gt=0, le=3600, validation_alias="MCP_EMBEDDING_TIMEOUT", json_schema_extra=unit("seconds")
     )
     """Seconds that a call to an embedding endpoint may take."""
-    external_embedding_url: Url | None = Field(
+    external_embedding_url: Endpoint | None = Field(
         None,
         validation_alias="MCP_EXTERNAL_EMBEDDING_URL",
         json_schema_extra=unit("an address that begins with http:// or https://"),
@@ -243,7 +246,7 @@ class Settings(BaseSettings):
     """Key of that endpoint."""
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     """Key for OpenAI's models (`text-embedding-3-small`, ...)."""
-    openai_base_url: Url = Field(
+    openai_base_url: OpenAI = Field(
         "https://api.openai.com/v1",
         validation_alias="OPENAI_BASE_URL",
         json_schema_extra=unit("an address that begins with http:// or https://"),
@@ -392,14 +395,6 @@ class Settings(BaseSettings):
         path = value.strip().strip("/")
         return f"/{path}" if path else ""
 
-    @field_validator("qdrant_url")
-    @classmethod
-    def _no_password_in_an_address(cls, value: str | None) -> str | None:
-        """It would be shown wherever the address is, and isn't even sent."""
-        if value is not None and any("@" in url.partition("://")[2].partition("/")[0] for url in value.split(",")):
-            raise ValueError("a user or password in the address isn't used: put the key into MCP_QDRANT_API_KEY")
-        return value
-
     @model_validator(mode="before")
     @classmethod
     def _secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -496,7 +491,7 @@ def _mistakes(error: ValidationError) -> Iterator[str]:
     for issue in error.errors():
         name = str(issue["loc"][0]) if issue["loc"] else ""
         field = next((each for key, each in fields.items() if name == key or name in names_of(each)), None)
-        message = issue["msg"].removeprefix("Value error, ")
+        message = without_userinfo(issue["msg"].removeprefix("Value error, "))
         if field is None:
             yield f"  {message}" if not name else f"  {name}: {message}"
         elif issue["type"] == "value_error":  # a sentence of ours, which says what to do

@@ -40,6 +40,8 @@ class Container:
     folder: Path | None
     """Where the memories lie on this machine."""
     _measured: MeasuredStorage
+    _embedder: Embedder
+    """Without the stopwatch."""
     _build_storage: Callable[[], BaseStorage]
     started: float = field(default_factory=time.monotonic)
 
@@ -68,12 +70,15 @@ class Container:
             gauges=StoreGauges(counts, lambda: {name: state.level for name, state in protected.states.items()}),
             folder=folder,
             _measured=storage,
+            _embedder=embedder,
             _build_storage=build_storage,
         )
 
     async def open(self) -> None:
-        """Open the storage. Raises what `BaseStorage.initialize` raises."""
-        await self._measured.initialize()
+        """Open the storage. Raises what `BaseStorage.initialize` raises, and EmbeddingError where an endpoint fails."""
+        from mcp_memory.migration.same_vectors import open_proven  # noqa: PLC0415  (numpy)
+
+        self._measured.inner = await open_proven(self._measured.inner, self._build_storage, self._embedder)
 
     async def close(self) -> None:
         """Finish what was accepted, then let go of storage and model."""
@@ -85,9 +90,9 @@ class Container:
         await self._measured.close()
 
     async def resume(self) -> None:
-        """Open the storage again. Raises what `BaseStorage.initialize` raises."""
+        """Open the storage again. Raises what `open` raises."""
         self._measured.inner = self._build_storage()
-        await self._measured.initialize()
+        await self.open()
 
 
 @asynccontextmanager

@@ -15,6 +15,7 @@ from typing import TextIO
 import orjson
 from structlog.typing import EventDict, Processor
 
+from mcp_memory.addresses import without_userinfo
 from mcp_memory.config import LogFormat, Settings
 from mcp_memory.loggers import structlog
 from mcp_memory.terminal import escaped_json, printable, raw_stream
@@ -37,7 +38,7 @@ MCP_API_KEY and goes on with a comma or colon is none."""
 
 
 class Redaction:
-    """Takes known secrets, and whatever stands behind an Authorization or key header, out of a line of text."""
+    """Takes known secrets, users of addresses, and whatever stands behind an Authorization or key header, out of a line."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets if len(secret) >= _SHORTEST_SECRET for form in _forms(secret)}
@@ -47,7 +48,7 @@ class Redaction:
     def __call__(self, text: str) -> str:
         if self._secrets is not None:
             text = self._secrets.sub(REDACTED, text)
-        return _CREDENTIAL.sub(rf"\g<before>{REDACTED}", text)
+        return _CREDENTIAL.sub(rf"\g<before>{REDACTED}", without_userinfo(text))
 
 
 def _forms(secret: str) -> tuple[str, ...]:

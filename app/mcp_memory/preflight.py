@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mcp_memory.addresses import check_proxies
 from mcp_memory.certificates import check_certificate_files
 from mcp_memory.config import Provider, Settings, variables
 from mcp_memory.domain.errors import ConfigurationError, StorageFullError
@@ -61,10 +62,11 @@ def _address(settings: Settings) -> None:
     check_address(settings, keyed=wants_generated_key(settings))
 
 
-def _certificates(settings: Settings) -> None:
-    """Raises ConfigurationError where certificates are needed and the file that should hold them is missing."""
+def _way_out(settings: Settings) -> None:
+    """Raises ConfigurationError where a way to other services is needed and the certificates or a proxy for it can't be used."""
     if settings.qdrant_urls or settings.external_embedding_url or settings.embedding_provider is Provider.OPENAI:
         check_certificate_files()
+        check_proxies()
     if settings.qdrant_ca_file is not None and not settings.qdrant_ca_file.is_file():
         raise ConfigurationError(f"MCP_QDRANT_CA_FILE: there is no file {settings.qdrant_ca_file}.")
 
@@ -98,7 +100,7 @@ START_CHECKS: tuple[tuple[str, Callable[[Settings], None]], ...] = (
     ("Settings", _nothing_left_open),
     ("Settings", _zone),
     ("Settings", _address),
-    ("Settings", _certificates),
+    ("Settings", _way_out),
     ("Settings", _model),
     ("Folder", _folder),
     ("Space", _space),

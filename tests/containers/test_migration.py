@@ -22,7 +22,7 @@ from containers.points import count, dense_vector, points
 from containers.report import Figures
 from containers.service import Service
 from containers.world import World
-from mcp_memory.migration.plan import SAMPLE_READ
+from mcp_memory.migration.same_vectors import SAMPLE_READ
 from model_vectors import vectors_of
 from original_databases import Generation, OriginalRow, build, unit_vector
 from service_answers import error_of, until

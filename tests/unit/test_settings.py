@@ -196,9 +196,8 @@ def test_an_address_that_cannot_be_one_is_refused_without_what_is_secret_in_it(
 
 @pytest.mark.parametrize("name", ["MCP_EXTERNAL_EMBEDDING_URL", "OPENAI_BASE_URL"])
 def test_an_embedding_endpoint_without_a_scheme_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    message = refusal(monkeypatch, **{name: "user:hunter2@127.0.0.1:11434/v1"})
+    message = refusal(monkeypatch, **{name: "127.0.0.1:11434/v1"})
     assert f"{name}: 127.0.0.1:11434/v1 doesn't begin with http:// or https://" in message
-    assert "hunter2" not in message
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ async def _from_folder(settings: Settings, folder: Path) -> BackupReport:
 
 
 async def _into_folder(settings: Settings, folder: Path) -> tuple[BackupReport, Path | None]:
+    from mcp_memory.cli.migration_places import Place  # noqa: PLC0415
     from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415
     from mcp_memory.embedding_settings import embedding_options  # noqa: PLC0415
     from mcp_memory.owner.exclusive import exclusive_use  # noqa: PLC0415
@@ -111,10 +112,10 @@ async def _into_folder(settings: Settings, folder: Path) -> tuple[BackupReport, 
 
     embedder = await asyncio.to_thread(build_embedder, embedding_options(settings))
     try:
-        model = embedder.identity
+        await Place(settings).adopt_stored(embedder)
+        contents = await asyncio.to_thread(check, folder, embedder.identity)  # before anybody is kept waiting
     finally:
         await embedder.close()
-    contents = await asyncio.to_thread(check, folder, model)  # before anybody is kept waiting
     async with exclusive_use(identify(settings), reason="a backup is restored"):
         path = settings.qdrant_path.absolute()
         return await asyncio.to_thread(restore, folder, path, contents, collection=settings.collection)

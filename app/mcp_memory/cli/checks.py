@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from mcp_memory.addresses import shown_url
+from mcp_memory.addresses import shown_url, without_userinfo
 from mcp_memory.cli.findings import Finding, Verdict
 from mcp_memory.config import Backend, Settings, names_of, variables
 from mcp_memory.domain.errors import MemoryServiceError
@@ -38,7 +38,7 @@ def _shown(value: object) -> str:
     if isinstance(value, SecretStr):
         return "(set)"
     text = ",".join(value) if isinstance(value, list) else str(getattr(value, "value", value))
-    return ",".join(map(shown_url, text.split(","))) if "://" in text else text
+    return without_userinfo(",".join(map(shown_url, text.split(",")))) if "://" in text else text
 
 
 def start_checks(settings: Settings) -> Iterator[Finding]:

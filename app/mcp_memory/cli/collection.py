@@ -70,11 +70,13 @@ def drop(
 @asynccontextmanager
 async def built(settings: Settings) -> AsyncIterator[BaseStorage]:
     """The storage of the settings, not opened; closed at the end."""
+    from mcp_memory.cli.migration_places import Place  # noqa: PLC0415
     from mcp_memory.container import build_storage  # noqa: PLC0415
     from mcp_memory.embedding.select import build_embedder  # noqa: PLC0415
     from mcp_memory.embedding_settings import embedding_options  # noqa: PLC0415
 
     embedder = await asyncio.to_thread(build_embedder, embedding_options(settings))
+    await Place(settings).adopt_stored(embedder)
     storage = build_storage(settings, embedder.identity)
     try:
         yield storage

@@ -49,7 +49,11 @@ class SqliteWishes:
 
 def run_sqlite(wishes: SqliteWishes) -> int:
     """The exit code: 0 when everything is in the target and right, 1 when something failed, 130 when it was stopped."""
-    place = Place.named(wishes.target, backend=Backend.QDRANT) if wishes.target is None else Place.named(wishes.target)
+    place = (
+        Place.named(wishes.target, backend=Backend.QDRANT)
+        if wishes.target is None
+        else Place.named(wishes.target, option="--target")
+    )
     try:
         source = source_at(wishes.source or place.settings.sqlite_file)
     except SourceError as error:
@@ -70,6 +74,7 @@ async def _run(wishes: SqliteWishes, place: Place, source: Source, checkpoint: P
         stack.enter_context(source)
         embedder = await asyncio.to_thread(build_embedder, embedding_options(place.settings))
         stack.push_async_callback(embedder.close)
+        await place.adopt_stored(embedder)
         target = Target(place.address, place.engine, place.storage(embedder.identity), embedder.identity)
         if wishes.dry_run:
             await _dry_run(wishes, place, FileOrigin(source), target, embedder)

@@ -28,8 +28,8 @@ from mcp_memory.embedding.select import build_embedder
 from mcp_memory.embedding_settings import embedding_options
 from mcp_memory.migration.model_change import ModelChange, ModelChangeReport
 from mcp_memory.migration.model_change_plan import ModelChangeOptions, check_old_model
-from mcp_memory.migration.plan import short_name
 from mcp_memory.migration.progress import about
+from mcp_memory.migration.same_vectors import adopt, short_name
 from mcp_memory.storage.base import BaseStorage, opened
 from mcp_memory.storage.succession import StoredCollection, backup_name, find_backup
 
@@ -77,6 +77,13 @@ async def _run(wishes: ModelWishes, place: Place, checkpoint: Path) -> int:
             check_old_model(present, wishes.old_model, place.address)
         embedder = await asyncio.to_thread(build_embedder, embedding_options(place.settings))
         stack.push_async_callback(embedder.close)
+        adopted = await adopt(present.model, succession.storage(present), embedder)
+        if adopted and not wishes.resume:
+            print(
+                f"{embedder.identity.name} gives the vectors that {place.address} holds: nothing is embedded anew, and its "
+                "services start as they are."
+            )
+            return exits.OK
         if wishes.dry_run:
             await _dry_run(succession.storage(present), embedder, _by_what(place))
             return exits.OK

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mcp_memory.addresses import checked_url
 from mcp_memory.config import Backend, Settings, load_settings
 from mcp_memory.container import build_storage, embedded_options, server_options
+from mcp_memory.domain.errors import ConfigurationError, NothingStoredError, StorageFormatError
 from mcp_memory.domain.model import ModelIdentity
+from mcp_memory.embedding.base import Embedder
+from mcp_memory.embedding.embedder import EndpointEmbedder
 from mcp_memory.migration.errors import MigrationRefusedError
+from mcp_memory.migration.same_vectors import adopt
 from mcp_memory.owner.exclusive import exclusive_use
 from mcp_memory.owner.identity import identify
 from mcp_memory.storage.base import BaseStorage
@@ -32,14 +37,15 @@ class Place:
     settings: Settings
 
     @classmethod
-    def named(cls, name: str | None, **overrides: Any) -> Place:
+    def named(cls, name: str | None, *, option: str = "--storage", **overrides: Any) -> Place:
         """The store of this name: a folder, an sqlite_vec database, or a URL, whose `#fragment` is the collection.
 
-        None: the one that the settings name.
+        None: the one that the settings name. Raises ConfigurationError, naming the option, for what can't be an address.
         """
         if name is None:
             return cls(load_settings(**overrides))
         if "://" in name:
+            _check_addresses(name, option)
             url, _, collection = name.partition("#")
             chosen: dict[str, Any] = {"collection": collection} if collection else {}
             return cls(load_settings(backend=Backend.QDRANT, qdrant_url=url, **chosen, **overrides))
@@ -91,6 +97,17 @@ class Place:
         async with self.succession() as succession:
             return await succession.stored_model()
 
+    async def adopt_stored(self, embedder: Embedder) -> None:
+        """Let an endpoint's embedder go by the identity of the vectors that are here, where they are proven its own."""
+        if not isinstance(embedder, EndpointEmbedder):
+            return
+        try:
+            stored = await self.stored_model()
+        except (NothingStoredError, StorageFormatError):
+            return  # opening the place says what there is to say
+        if stored is not None:
+            await adopt(stored, self.storage(stored), embedder)
+
     @asynccontextmanager
     async def alone(self, reason: str) -> AsyncIterator[None]:
         """The store for this process alone: an owner that has it open makes room, and takes it back afterwards.
@@ -103,3 +120,12 @@ class Place:
                     await asyncio.to_thread(StorageFolder(self.settings.qdrant_path).look)
                 await stack.enter_async_context(exclusive_use(identify(self.settings), reason=reason))
             yield
+
+
+def _check_addresses(name: str, option: str) -> None:
+    key = "MCP_QDRANT_API_KEY, or with --source-key-file" if option == "--source" else "MCP_QDRANT_API_KEY"
+    for url in name.split(","):
+        try:
+            checked_url(url.strip(), key=key)
+        except ValueError as error:
+            raise ConfigurationError(f"{option}: {error}") from None

@@ -48,7 +48,10 @@ class StorageWishes:
 def run_storage(wishes: StorageWishes) -> int:
     """The exit code: 0 when everything is in the target and right, 1 when something failed, 130 when it was stopped."""
     key = {} if wishes.source_key_file is None else {"qdrant_api_key": _secret(wishes.source_key_file)}
-    source, target = Place.named(wishes.source, **key), Place.named(wishes.target)
+    source, target = (
+        Place.named(wishes.source, option="--source", **key),
+        Place.named(wishes.target, option="--target"),
+    )
     checkpoint = checkpoint_path(wishes.checkpoint, target, "storage_migration_checkpoint.json")
     return run_to_the_end(_run(wishes, source, target, checkpoint), checkpoint, _again(wishes, checkpoint))
 
@@ -59,6 +62,7 @@ async def _run(wishes: StorageWishes, source: Place, target: Place, checkpoint: 
         stored = await source.stored_model()
         embedder = await _embedder(wishes, target, stored)
         stack.push_async_callback(embedder.close)
+        await target.adopt_stored(embedder)
         await stack.enter_async_context(source.alone(WHY))
         await stack.enter_async_context(target.alone("a migration brings memories in"))
         model = stored or embedder.identity

@@ -79,6 +79,10 @@ class StorageLockedError(StorageError):
     code = "storage_locked"
 
 
+class NothingStoredError(StorageError):
+    """There is no store at the place that was named."""
+
+
 class StorageFormatError(StorageError):
     """The folder is missing parts, damaged, foreign, or of a newer version; it is left as it was."""
 
@@ -93,7 +97,10 @@ class ModelChangedError(StorageError):
 
     code = "model_changed"
 
-    def __init__(self, *, old_model: str, new_model: str, old_dimensions: int, new_dimensions: int) -> None:
+    def __init__(
+        self, *, old_model: str, new_model: str, old_dimensions: int, new_dimensions: int, old_fingerprint: str = ""
+    ) -> None:
+        """`old_fingerprint` of the stored vectors' model, where it is known."""
         super().__init__(
             f"Embedding model changed: {old_model} → {new_model}\n"
             f"Vector dimensions: {old_dimensions} → {new_dimensions}\n"
@@ -110,6 +117,7 @@ class ModelChangedError(StorageError):
         self.new_model = new_model
         self.old_dimensions = old_dimensions
         self.new_dimensions = new_dimensions
+        self.old_fingerprint = old_fingerprint
 
 
 class DimensionMismatchError(StorageError, ValueError):

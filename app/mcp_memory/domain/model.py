@@ -12,7 +12,7 @@ class ModelIdentity:
     name: str
     dimensions: int
     fingerprint: str
-    """Content hash of the weights or, for an endpoint, of its address and model name; hex."""
+    """Content hash of the weights or, for an endpoint, of its address, model name and dimensions; hex."""
 
     @property
     def hash8(self) -> str:

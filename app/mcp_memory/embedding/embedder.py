@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mcp_memory.domain.errors import EmbeddingError
+from mcp_memory.domain.errors import DimensionMismatchError, EmbeddingError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.embedding.base import EmbeddingProvider, Reader, TextKind
 from mcp_memory.embedding.batch_queue import Batch, BatchQueue, Observe, Urgency
@@ -135,6 +135,26 @@ class WindowedEmbedder:
             batch.append(index)
             cost = grown
         yield batch, cost
+
+
+class EndpointEmbedder(WindowedEmbedder):
+    """Of an endpoint, whose weights nobody sees: address and name are its identity until stored vectors prove to be its own."""
+
+    _adopted: ModelIdentity | None = None
+
+    @property
+    def identity(self) -> ModelIdentity:
+        return self._adopted or self.own_identity
+
+    @property
+    def own_identity(self) -> ModelIdentity:
+        return self._provider.identity
+
+    def adopt(self, identity: ModelIdentity | None) -> None:
+        """Go by this identity, of vectors of the same size; None: by its own again."""
+        if identity is not None and identity.dimensions != self.own_identity.dimensions:
+            raise DimensionMismatchError(expected=identity.dimensions, got=self.own_identity.dimensions)
+        self._adopted = identity
 
 
 def estimated_tokens(text: str) -> int:

@@ -76,6 +76,7 @@ def weights_fingerprint(weights_sha256: str, *, pooling: str, window: int, promp
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def endpoint_fingerprint(url: str, model: str) -> str:
-    """An endpoint's weights can't be seen: its address and model name stand for them."""
-    return sha256(json.dumps({"url": url.rstrip("/"), "model": model}, sort_keys=True).encode()).hexdigest()
+def endpoint_fingerprint(url: str, model: str, dimensions: int) -> str:
+    """An endpoint's weights can't be seen: its address, its model's name and the vectors' size stand for them."""
+    parts = {"url": url.rstrip("/"), "model": model, "dimensions": dimensions}
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -19,6 +19,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from mcp_memory.addresses import check_proxies, shown_url, without_userinfo
 from mcp_memory.certificates import check_certificate_files
 from mcp_memory.domain.errors import ConfigurationError, EmbeddingError
 from mcp_memory.domain.model import ModelIdentity
@@ -72,13 +73,14 @@ class OpenAIProvider:
         self._window_bytes = OPENAI_WINDOW_BYTES if model in OPENAI_DIMENSIONS else OTHER_WINDOW_BYTES
         headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         check_certificate_files()
+        check_proxies()
         self._client = httpx.Client(headers=headers)
         try:
             dimensions = self._request(["dimensions"]).shape[1]
         except EmbeddingError:
             self._client.close()
             raise
-        self._identity = ModelIdentity(model, dimensions, endpoint_fingerprint(_shown(self._url), model))
+        self._identity = ModelIdentity(model, dimensions, endpoint_fingerprint(shown_url(self._url), model, dimensions))
 
     @property
     def identity(self) -> ModelIdentity:
@@ -95,7 +97,7 @@ class OpenAIProvider:
         vectors = self._request([prompt + text for text in texts])
         if vectors.shape[1] != self._identity.dimensions:
             raise EmbeddingError(
-                f"{_shown(self._url)} gave vectors of {vectors.shape[1]} dimensions for {self._model}, "
+                f"{shown_url(self._url)} gave vectors of {vectors.shape[1]} dimensions for {self._model}, "
                 f"{self._identity.dimensions} when the service started: the model behind it has changed. Restart the service."
             )
         return vectors
@@ -114,7 +116,7 @@ class OpenAIProvider:
         try:
             return retrying(self._attempt, texts, deadline)
         except _TransientError as error:
-            raise EmbeddingError(f"The embedding endpoint {_shown(self._url)} failed: {error}") from error
+            raise EmbeddingError(f"The embedding endpoint {shown_url(self._url)} failed: {error}") from error
 
     def _attempt(self, texts: list[str], deadline: float) -> NDArray[np.float32]:
         body = orjson.dumps({"model": self._model, "input": texts, "encoding_format": "float"})
@@ -130,7 +132,7 @@ class OpenAIProvider:
         except httpx.TimeoutException:
             raise _TransientError(f"no answer within {self._timeout:g} seconds") from None
         except httpx.TransportError as error:
-            raise _TransientError(str(error) or type(error).__name__) from None
+            raise _TransientError(without_userinfo(str(error)) or type(error).__name__) from None
         if response.status_code != httpx.codes.OK:
             self._refuse(response, bytes(received))
         return self._vectors(bytes(received), len(texts))
@@ -144,10 +146,10 @@ class OpenAIProvider:
             )
         if response.status_code in (401, 403):
             raise EmbeddingError(
-                f"{_shown(self._url)} refuses the key ({status}): check {self._key_name}."
+                f"{shown_url(self._url)} refuses the key ({status}): check {self._key_name}."
                 + (f" It says: {said}" if said else "")
             )
-        raise EmbeddingError(f"{_shown(self._url)} refuses to embed with the model {self._model} ({status}): {said}")
+        raise EmbeddingError(f"{shown_url(self._url)} refuses to embed with the model {self._model} ({status}): {said}")
 
     def _vectors(self, body: bytes, count: int) -> NDArray[np.float32]:
         try:
@@ -160,14 +162,14 @@ class OpenAIProvider:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             said = endpoint_words(body, self._api_key)
             raise EmbeddingError(
-                f"{_shown(self._url)} doesn't answer as an OpenAI embeddings endpoint does ({type(error).__name__}: {error})"
+                f"{shown_url(self._url)} doesn't answer as an OpenAI embeddings endpoint does ({type(error).__name__}: {error})"
                 + (f"; it says: {said}." if said else ".")
             ) from error
         if indices != list(range(count)) or vectors.ndim != 2:
-            raise EmbeddingError(f"{_shown(self._url)} gave {len(items)} vectors for {count} texts.")
+            raise EmbeddingError(f"{shown_url(self._url)} gave {len(items)} vectors for {count} texts.")
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all() or not norms.all():
-            raise EmbeddingError(f"{_shown(self._url)} gave a vector that is zero or not finite.")
+            raise EmbeddingError(f"{shown_url(self._url)} gave a vector that is zero or not finite.")
         return np.asarray(vectors / norms, np.float32)
 
 
@@ -200,13 +202,6 @@ def embeddings_url(url: str) -> str:
     if not path.endswith("/embeddings"):
         path += "/embeddings"
     return urlunsplit(parts._replace(path=path, fragment=""))
-
-
-def _shown(url: str) -> str:
-    """The address without what may be secret in it: user, password, query."""
-    parts = urlsplit(url)
-    host = parts.netloc.rsplit("@", 1)[-1]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def _seconds(header: str | None) -> float | None:

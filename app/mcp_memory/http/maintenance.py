@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from mcp_memory.domain.errors import StorageError
+from mcp_memory.domain.errors import EmbeddingError, StorageError
 from mcp_memory.loggers import structlog
 from mcp_memory.owner.gate import OwnerState
 
@@ -30,6 +30,6 @@ async def _watch(owner: OwnerState) -> None:
     while True:
         try:
             await owner.watch()
-        except StorageError as error:
+        except (StorageError, EmbeddingError) as error:
             log.warning("the storage can't follow a maintenance lease", reason=error.message)
             await asyncio.sleep(RETRY_SECONDS)

@@ -9,7 +9,7 @@ from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.migration.checkpoint import Checkpoint, ModelChangeMark, SourceMark, TargetMark
 from mcp_memory.migration.errors import MigrationRefusedError
-from mcp_memory.migration.plan import short_name
+from mcp_memory.migration.same_vectors import short_name
 from mcp_memory.storage.base import opened
 from mcp_memory.storage.succession import StoredCollection, Succession
 

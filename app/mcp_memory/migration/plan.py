@@ -8,22 +8,16 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-import numpy as np
-
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.migration.origin import Origin
+from mcp_memory.migration.same_vectors import SAME_MODEL, SAMPLE, SAMPLE_READ, median_cosine, short_name
 from mcp_memory.migration.sources.base import SourceReport
 from mcp_memory.migration.target import Target
-from mcp_memory.migration.validation import cosine
 from mcp_memory.storage.base import UpsertMode
 
-SAMPLE = 16
-SAMPLE_READ = 500
 SAMPLE_CHARACTERS = 400
 """Short enough to be one window for every model, and whole for the original, which embeds the first 128 tokens."""
-SAME_MODEL = 0.95
-"""Cosine of a stored vector and one made now, from which both come of one model: 1.0000 where they do, far below where not."""
 
 
 class Validation(Enum):
@@ -120,12 +114,4 @@ async def _sampled_cosine(origin: Origin, embedder: Embedder) -> float | None:
         for item in (first.memories if first else ())
         if item.vector is not None and len(item.memory.content) <= SAMPLE_CHARACTERS
     ][:SAMPLE]
-    if not sample:
-        return None
-    now = await embedder.embed_documents([content for content, _ in sample])
-    return float(np.median([cosine(stored, made) for (_, stored), made in zip(sample, now, strict=True)]))
-
-
-def short_name(model: str) -> str:
-    """`sentence-transformers/all-MiniLM-L6-v2` and `all-MiniLM-L6-v2` are one model."""
-    return model.strip().rsplit("/", 1)[-1].lower()
+    return await median_cosine(sample, embedder)

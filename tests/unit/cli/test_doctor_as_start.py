@@ -30,6 +30,8 @@ def memory(base: Path, *arguments: str, **given: str) -> subprocess.CompletedPro
         {"MCP_EMBEDDING_MODEL_PATH": "/nowhere/at/all"},
         {"MCP_QDRANT_URL": "http://127.0.0.1:9", "SSL_CERT_FILE": "/nowhere/ca.pem"},
         {"MCP_QDRANT_URL": "https://127.0.0.1:9", "MCP_QDRANT_CA_FILE": "/nowhere/ca.pem"},
+        {"MCP_QDRANT_URL": "http://127.0.0.1:9", "HTTP_PROXY": "http://user:hunter/2@127.0.0.1:9"},
+        {"MCP_EXTERNAL_EMBEDDING_URL": "http://user:hunter2@127.0.0.1:9"},
     ],
     ids="-".join,
 )
@@ -37,6 +39,7 @@ def test_what_ends_the_start_fails_in_doctor_in_the_same_words(tmp_path: Path, g
     start = memory(tmp_path, "server", "--http", **given)
     assert start.returncode == 78
     assert "Traceback" not in start.stderr
+    assert "hunter" not in start.stderr
     doctor = memory(tmp_path, "doctor", **given)
     assert doctor.returncode == 78
     assert "Traceback" not in doctor.stderr
@@ -56,8 +59,6 @@ def test_what_has_no_effect_is_a_warning_in_doctor(tmp_path: Path) -> None:
 
 
 def test_no_password_of_an_address_is_shown(tmp_path: Path) -> None:
-    done = memory(
-        tmp_path, "doctor", "--offline", MCP_EXTERNAL_EMBEDDING_URL="http://user:hunter2@127.0.0.1:9/v1?key=hunter2"
-    )
+    done = memory(tmp_path, "doctor", "--offline", MCP_EXTERNAL_EMBEDDING_URL="http://127.0.0.1:9/v1?key=hunter2")
     assert "MCP_EXTERNAL_EMBEDDING_URL=http://127.0.0.1:9/v1" in done.stdout
     assert "hunter2" not in done.stdout + done.stderr

@@ -14,7 +14,8 @@ from mcp_memory.migration.checkpoint import SourceMark
 from mcp_memory.migration.errors import MigrationRefusedError
 from mcp_memory.migration.kept_vectors import KeptVectors
 from mcp_memory.migration.origin import FileOrigin
-from mcp_memory.migration.plan import check_model, check_places, short_name
+from mcp_memory.migration.plan import check_model, check_places
+from mcp_memory.migration.same_vectors import short_name
 from mcp_memory.migration.sources.detect import source_at
 from migration_world import EMBEDDER, rows, sqlite_target
 from original_databases import Generation, OriginalRow, build, unit_vector

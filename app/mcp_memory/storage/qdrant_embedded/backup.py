@@ -130,6 +130,7 @@ def check(folder: Path, model: ModelIdentity) -> Contents:
             new_model=model.name,
             old_dimensions=contents.model.dimensions,
             new_dimensions=model.dimensions,
+            old_fingerprint=contents.model.fingerprint,
         )
     if contents.memories < 0:
         raise StorageFormatError(f"The backup {folder} is damaged: {NAME} counts {contents.memories} memories.")

@@ -30,7 +30,7 @@ _PLAIN: dict[str, type[StorageError]] = {
 def to_failure(error: MemoryServiceError) -> Failure:
     details: dict[str, object] = {}
     if isinstance(error, ModelChangedError):
-        names = ("old_model", "new_model", "old_dimensions", "new_dimensions")
+        names = ("old_model", "new_model", "old_dimensions", "new_dimensions", "old_fingerprint")
         details = {name: getattr(error, name) for name in names}
     elif isinstance(error, InvalidInputError):
         details = {"field": error.field}

@@ -319,6 +319,7 @@ class EngineServer:
                 new_model=hello.model.name,
                 old_dimensions=stored.dimensions,
                 new_dimensions=hello.model.dimensions,
+                old_fingerprint=stored.fingerprint,
             )
         if hello.collection not in {store.manifest.collection, *store.manifest.aliases}:
             raise StorageError(

@@ -16,7 +16,7 @@ from typing import Self
 
 import msgspec
 
-from mcp_memory.domain.errors import StorageError, StorageFormatError, StorageLockedError
+from mcp_memory.domain.errors import NothingStoredError, StorageError, StorageFormatError, StorageLockedError
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.storage.base import BaseStorage
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
@@ -144,7 +144,7 @@ class EmbeddedSuccession:
     def _manifest(self) -> Manifest:
         found = self._folder.look()
         if found is None:
-            raise StorageError(f"There is no memory store in {self._folder.path}.")
+            raise NothingStoredError(f"There is no memory store in {self._folder.path}.")
         return found
 
     def _serve(self, manifest: Manifest, coming: Kept, *, keep_as: str, arriving: str | None = None) -> Manifest:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import httpx
 import tenacity
 
+from mcp_memory.addresses import check_proxies, shown_url
 from mcp_memory.domain.errors import ConfigurationError, StorageBusyError, StorageUnavailableError
 from mcp_memory.storage.qdrant_server.failures import WriteUnfinishedError, passing, to_error
 
@@ -163,7 +164,10 @@ def _client(url: str, options: ServerOptions) -> AsyncQdrantClient:
 
     secure = url.startswith("https://")
     if not secure and not url.startswith("http://"):
-        raise ConfigurationError(f"MCP_QDRANT_URL={url} is not an address: begin it with http:// or https://.")
+        raise ConfigurationError(
+            f"MCP_QDRANT_URL={shown_url(url)} is not an address: begin it with http:// or https://."
+        )
+    check_proxies()
     extra: dict[str, Any] = {}
     if secure and options.ca_file is not None:
         extra["verify"] = trust(options.ca_file)

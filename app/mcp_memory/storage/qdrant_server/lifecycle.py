@@ -156,6 +156,7 @@ async def _check(catalog: Catalog, options: ServerOptions, name: str, info: Coll
             new_model=options.model.name,
             old_dimensions=model.dimensions,
             new_dimensions=options.model.dimensions,
+            old_fingerprint=model.fingerprint,
         )
     if identity.bm25 != Identity.of(options.model).bm25:
         raise StorageFormatError(

@@ -93,6 +93,7 @@ async def restore(reads: Reads, folder: Path) -> BackupReport:
             new_model=options.model.name,
             old_dimensions=identity.model.dimensions,
             new_dimensions=options.model.dimensions,
+            old_fingerprint=identity.model.fingerprint,
         )
     catalog = Catalog(connection, options)
     if options.alias in await catalog.names():

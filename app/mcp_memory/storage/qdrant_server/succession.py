@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from mcp_memory.domain.errors import StorageError, StorageFormatError
+from mcp_memory.domain.errors import NothingStoredError, StorageError, StorageFormatError
 from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.storage.base import BaseStorage
@@ -69,7 +69,7 @@ class ServerSuccession:
     async def stored_model(self) -> ModelIdentity:
         place = (await self._catalog.aliases()).get(self.name, self.name)
         if await self._catalog.info(place) is None:
-            raise StorageError(f"There is no collection '{self.name}' on Qdrant at {self._options.where_plain}.")
+            raise NothingStoredError(f"There is no collection '{self.name}' on Qdrant at {self._options.where_plain}.")
         return (await self._described(self.name, place)).model
 
     async def unfinished(self) -> Sequence[StoredCollection]:

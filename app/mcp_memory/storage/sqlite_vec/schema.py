@@ -202,6 +202,7 @@ def _check_model(connection: apsw.Connection, tables: set[str], model: ModelIden
         new_model=model.name,
         old_dimensions=dimensions,
         new_dimensions=model.dimensions,
+        old_fingerprint=str(known.get("model_fingerprint") or ""),
     )
 
 
