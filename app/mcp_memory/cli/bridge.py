@@ -1,6 +1,7 @@
 """MCP on stdin and stdout, carried to the owner of the store: newline-delimited JSON-RPC in, POST /mcp out.
 
-`initialize` and `ping` are answered here, so that an assistant isn't kept waiting while an owner starts and loads its model.
+What never changes by itself is answered here (mcp/unchanging.py), so that an assistant isn't kept waiting while an owner starts
+and loads its model.
 Nothing here imports the settings or a web framework before that answer is out.
 """
 
@@ -15,8 +16,10 @@ from typing import Any, TypeAlias
 
 from mcp_memory.cli.pipes import StandardStreams
 from mcp_memory.domain.errors import MemoryServiceError
-from mcp_memory.mcp.handshake import http_headers, initialize_result
+from mcp_memory.mcp.handshake import http_headers
 from mcp_memory.mcp.message import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, why_invalid
+from mcp_memory.mcp.resource_list import RESOURCES, TEMPLATES
+from mcp_memory.mcp.unchanging import Unchanging
 from mcp_memory.owner.client import OwnerClient
 from mcp_memory.owner.connection import Response
 from mcp_memory.owner.identity import StoreIdentity
@@ -27,8 +30,6 @@ Write: TypeAlias = Callable[[bytes], Awaitable[None]]
 REQUEST_SECONDS = 600.0
 """A tool that deletes or checks a million memories takes its time; clients cancel what they no longer want."""
 AT_A_TIME = 256
-CONSTANT = frozenset({"tools/list"})
-"""Methods whose answer follows from the settings alone."""
 
 
 def serve_stdio() -> bool:
@@ -76,7 +77,11 @@ def _constant_results() -> JsonObject:
 
     settings = load_settings()
     tools = descriptions(legacy_names=settings.legacy_tool_names, everything=settings.list_all_tools)
-    return {"tools/list": {"tools": tools}}
+    return {
+        "tools/list": {"tools": tools},
+        "resources/list": {"resources": RESOURCES},
+        "resources/templates/list": {"resourceTemplates": TEMPLATES},
+    }
 
 
 class Bridge:
@@ -93,7 +98,7 @@ class Bridge:
         self._constant: asyncio.Task[JsonObject] | None = None
         self._write = write
         self._client: asyncio.Task[OwnerClient] | None = None
-        self._version: str | None = None
+        self._own = Unchanging(self._constants)
         self._warming: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_id: dict[str, asyncio.Task[Any]] = {}
@@ -160,7 +165,7 @@ class Bridge:
             return
         for answer in await self._answers(message, line):
             await self._write(answer)
-        if isinstance(message, dict) and message.get("method") == "initialize":
+        if isinstance(message, dict) and message.get("method") in ("initialize", "server/discover"):
             self._warming = asyncio.create_task(self._warm_up())
 
     async def _answer_batch(self, messages: list[object]) -> None:
@@ -196,33 +201,20 @@ class Bridge:
         if not isinstance(method, str):
             return []  # a response; this server asks its clients nothing
         try:
-            own = await self._own_result(method, message.get("params"))
+            own = await self._own.answer(method, message.get("params"))
             if own is not None:
-                return [_dump({"jsonrpc": "2.0", "id": id_, "result": own})]
+                return [_dump({"jsonrpc": "2.0", "id": id_, **own})]
             client = await self._connected()
             response = await client.request(
                 "POST",
                 "/mcp",
-                headers=http_headers(message, self._version),
+                headers=http_headers(message, self._own.version),
                 body=line.strip(),
                 deadline_seconds=REQUEST_SECONDS,
             )
         except MemoryServiceError as error:
             return [_dump(_error(id_, INTERNAL_ERROR, error.message, {"code": error.code}))]
         return _messages(response, id_)
-
-    async def _own_result(self, method: str, params: object) -> JsonObject | None:
-        """The result of what needs no owner; None for everything else."""
-        if method == "initialize":
-            result = initialize_result(params.get("protocolVersion") if isinstance(params, dict) else None)
-            self._version = str(result["protocolVersion"])
-            return result
-        if method == "ping":
-            return {}
-        if method in CONSTANT and self._version is not None and _plain(params):
-            constant: JsonObject = (await self._constants())[method]
-            return constant
-        return None
 
     async def _constants(self) -> JsonObject:
         """What the owner would answer and no memory changes: who asks for the tools doesn't wait for a model to load."""
@@ -245,13 +237,6 @@ class Bridge:
 
     async def _send(self, message: JsonObject) -> None:
         await self._write(_dump(message))
-
-
-def _plain(params: object) -> bool:
-    """Whether a request asks for the first page, in a session that began with `initialize`."""
-    return not isinstance(params, dict) or not (
-        set(params) - {"_meta"} or "io.modelcontextprotocol/protocolVersion" in (params.get("_meta") or {})
-    )
 
 
 def _messages(response: Response, id_: str | float) -> list[bytes]:

@@ -15,6 +15,8 @@ from mcp_memory import __version__
 SERVER_NAME = "memory"
 HANDSHAKE_VERSIONS = ("2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25")
 """Protocol versions that begin with `initialize`, oldest first; later ones carry the version in each request."""
+REQUEST_VERSIONS = ("2026-07-28",)
+"""Protocol versions without a handshake: each request names its own."""
 INSTRUCTIONS = (
     "Long-term memory that outlasts this conversation. Search it (memory_search) before answering whatever may depend on "
     "earlier conversations: preferences, decisions, people, projects, how a problem was solved; search in the language it was "
@@ -29,6 +31,7 @@ _CAPABILITIES: Mapping[str, Any] = {
 }
 
 _VERSION_KEY = "io.modelcontextprotocol/protocolVersion"
+_CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
 NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _PLAIN_HEADER = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 
@@ -46,6 +49,23 @@ def initialize_result(requested_version: object) -> dict[str, Any]:
         "serverInfo": {"name": SERVER_NAME, "version": __version__},
         "instructions": INSTRUCTIONS,
     }
+
+
+def discovery() -> dict[str, Any]:
+    """The result of `server/discover`, with which a client of the newer versions begins."""
+    return complete(
+        {
+            "supportedVersions": list(REQUEST_VERSIONS),
+            "capabilities": {name: dict(flags) for name, flags in _CAPABILITIES.items()},
+            "instructions": INSTRUCTIONS,
+        }
+    )
+
+
+def complete(result: Mapping[str, Any]) -> dict[str, Any]:
+    """A result as the newer versions have it."""
+    server = {"io.modelcontextprotocol/serverInfo": {"name": SERVER_NAME, "version": __version__}}
+    return {**result, "resultType": "complete", "cacheScope": "private", "ttlMs": 0, "_meta": server}
 
 
 def http_headers(message: Mapping[str, Any], negotiated: str | None = None) -> dict[str, str]:
@@ -70,6 +90,18 @@ def http_headers(message: Mapping[str, Any], negotiated: str | None = None) -> d
         if isinstance(target, str):
             headers["mcp-name"] = _header_value(target)
     return headers
+
+
+def own_version(params: object) -> str | None:
+    """The protocol version that a request names for itself, with all that it has to name; None in a session.
+
+    A version with something missing beside it is the owner's to refuse.
+    """
+    meta = params.get("_meta") if isinstance(params, Mapping) else None
+    if not isinstance(meta, Mapping) or _VERSION_KEY not in meta:
+        return None
+    version, capabilities = meta[_VERSION_KEY], meta.get(_CAPABILITIES_KEY)
+    return version if isinstance(version, str) and isinstance(capabilities, Mapping) else HANDSHAKE_VERSIONS[-1]
 
 
 def _header_value(value: str) -> str:

@@ -6,49 +6,15 @@ import re
 from typing import Any
 
 from mcp.shared.exceptions import MCPError
-from mcp_types import INVALID_PARAMS, Resource, ResourceTemplate
+from mcp_types import INVALID_PARAMS
 
 from mcp_memory.mcp.render import memory_object
+from mcp_memory.mcp.resource_list import MAX_RECENT, RESOURCES, TEMPLATES
 from mcp_memory.mcp.tools.figures import statistics_of
 from mcp_memory.memories.requests import Conditions
 from mcp_memory.memories.service import Memories
 
-JSON = "application/json"
-MAX_RECENT = 100
 _RECENT = re.compile(r"memory://recent/(?P<count>[^/]*)")
-
-RESOURCES = [
-    Resource(
-        uri="memory://stats",
-        name="stats",
-        title="Statistics",
-        description="How many memories, tags and stores there are, and their size",
-        mime_type=JSON,
-    ),
-    Resource(
-        uri="memory://tags",
-        name="tags",
-        title="Tags",
-        description="Every tag with its number of memories, most frequent first",
-        mime_type=JSON,
-    ),
-    Resource(
-        uri="memory://recent/10",
-        name="recent",
-        title="Recent memories",
-        description="The ten newest memories",
-        mime_type=JSON,
-    ),
-]
-TEMPLATES = [
-    ResourceTemplate(
-        uri_template="memory://recent/{n}",
-        name="recent",
-        title="Recent memories",
-        description=f"The n newest memories, 1 to {MAX_RECENT}",
-        mime_type=JSON,
-    )
-]
 
 
 async def read_resource(memories: Memories, uri: str) -> dict[str, Any]:
@@ -59,7 +25,7 @@ async def read_resource(memories: Memories, uri: str) -> dict[str, Any]:
         return {"tags": [{"tag": tag, "count": count} for tag, count in (await memories.tags()).items()]}
     if match := _RECENT.fullmatch(uri):
         return await _recent(memories, match["count"])
-    addresses = ", ".join([resource.uri for resource in RESOURCES[:2]] + [TEMPLATES[0].uri_template])
+    addresses = ", ".join([resource["uri"] for resource in RESOURCES[:2]] + [TEMPLATES[0]["uriTemplate"]])
     raise MCPError(code=INVALID_PARAMS, message=f"No resource {uri!r:.120}. There are: {addresses}.")
 
 

@@ -20,7 +20,8 @@ from mcp_memory.domain.agents import from_header
 from mcp_memory.domain.errors import MemoryServiceError, ReadOnlyAccessError
 from mcp_memory.mcp.handshake import INSTRUCTIONS, SERVER_NAME
 from mcp_memory.mcp.render import document
-from mcp_memory.mcp.resources import JSON, RESOURCES, TEMPLATES, read_resource
+from mcp_memory.mcp.resource_list import JSON, RESOURCES, TEMPLATES
+from mcp_memory.mcp.resources import read_resource
 from mcp_memory.mcp.tool import Tool
 from mcp_memory.mcp.tools.absent import ABSENT
 from mcp_memory.mcp.tools.registry import LEGACY_TOOLS, answered_tools, listed_tools
@@ -42,6 +43,9 @@ def build_server(
     listed = listed_tools(legacy_names=legacy_names, everything=list_everything)
     descriptions = [types.Tool.model_validate(tool.described(everything=list_everything)) for tool in listed.values()]
 
+    resources = [types.Resource.model_validate(resource) for resource in RESOURCES]
+    templates = [types.ResourceTemplate.model_validate(template) for template in TEMPLATES]
+
     async def list_tools(_context: Context, _page: Page) -> types.ListToolsResult:
         return types.ListToolsResult(tools=descriptions)
 
@@ -60,10 +64,10 @@ def build_server(
         return types.CallToolResult(content=[_text(answer.text), *notices], structured_content=answer.structured)
 
     async def list_resources(_context: Context, _page: Page) -> types.ListResourcesResult:
-        return types.ListResourcesResult(resources=RESOURCES)
+        return types.ListResourcesResult(resources=resources)
 
     async def list_templates(_context: Context, _page: Page) -> types.ListResourceTemplatesResult:
-        return types.ListResourceTemplatesResult(resource_templates=TEMPLATES)
+        return types.ListResourceTemplatesResult(resource_templates=templates)
 
     async def read(_context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
         try:

@@ -11,13 +11,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
+from embedders import HashEmbedder
 from mcp_memory.cli.bridge import Bridge
-from mcp_memory.mcp.handshake import initialize_result
-from mcp_memory.mcp.tools.registry import listed_tools
+from mcp_memory.mcp.app import build_mcp_app
+from mcp_memory.mcp.handshake import http_headers, initialize_result
+from mcp_memory.memories.service import Memories
 from mcp_memory.owner.client import OwnerClient
+from reference_storage import ReferenceStorage
 from unit.owner.conftest import folder  # noqa: F401  (a fixture)
 from unit.owner.small_service import starter, store_at, until
 
@@ -78,8 +82,8 @@ async def test_the_handshake_is_answered_before_any_owner_is_there(client: Clien
 
 async def test_requests_are_carried_with_the_negotiated_version(client: Client) -> None:
     await client.ask("initialize", protocolVersion="2025-03-26")
-    answer = await client.ask("resources/list", 7)
-    assert answer == {"jsonrpc": "2.0", "id": 7, "result": {"method": "resources/list", "version": "2025-03-26"}}
+    answer = await client.ask("resources/read", 7)
+    assert answer == {"jsonrpc": "2.0", "id": 7, "result": {"method": "resources/read", "version": "2025-03-26"}}
 
 
 async def test_a_quick_request_overtakes_a_slow_one(client: Client) -> None:
@@ -224,8 +228,16 @@ def test_initialize_is_answered_in_half_a_second_with_nothing_heavy_loaded(tmp_p
         process.stdin.close()
 
 
-async def test_the_tools_are_listed_while_no_owner_answers() -> None:
-    """A cold owner takes seconds to load its model; what is asked here never changes."""
+MODERN = {"io.modelcontextprotocol/protocolVersion": "2026-07-28", "io.modelcontextprotocol/clientCapabilities": {}}
+FUTURE = {**MODERN, "io.modelcontextprotocol/protocolVersion": "2030-01-01"}
+UNCHANGING = ("server/discover", "tools/list", "resources/list", "resources/templates/list", "prompts/list")
+
+
+@pytest.mark.parametrize("meta", [None, MODERN, FUTURE], ids=["session", "2026-07-28", "2030-01-01"])
+async def test_what_never_changes_is_answered_while_no_owner_answers_and_as_the_owner_would(
+    meta: dict[str, Any] | None,
+) -> None:
+    """A cold owner takes seconds to load its model; one host timed out."""
     written: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def never() -> OwnerClient:
@@ -234,7 +246,25 @@ async def test_the_tools_are_listed_while_no_owner_answers() -> None:
 
     bridge = Bridge(never, written.put)
     client = Client(bridge, written)
-    await client.ask("initialize", protocolVersion="2025-06-18")
-    answer = await client.ask("tools/list", 2)
-    assert [tool["name"] for tool in answer["result"]["tools"]] == list(listed_tools())
+    if meta is None:
+        await client.ask("initialize", protocolVersion="2025-06-18")
+    app = build_mcp_app(lambda: Memories(ReferenceStorage(), HashEmbedder()))
+    async with app.lifespan(), httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
+        for method in UNCHANGING:
+            params = {} if meta is None else {"_meta": meta}
+            answer = await client.ask(method, 2, **params)
+            message = {"jsonrpc": "2.0", "id": 2, "method": method, "params": params}
+            headers = http_headers(message, "2025-06-18")
+            assert answer == (await http.post("http://localhost/mcp", json=message, headers=headers)).json()
+    assert (await client.ask("ping", 3))["result"] == {}
     await bridge.close()
+
+
+async def test_what_it_does_not_know_is_left_to_the_owner(client: Client) -> None:
+    await client.ask("initialize", protocolVersion="2025-06-18")
+    for params in (
+        {"cursor": "x"},
+        {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}},
+        {"_meta": {"io.modelcontextprotocol/protocolVersion": 7}},
+    ):
+        assert (await client.ask("tools/list", 2, **params))["result"]["method"] == "tools/list"
