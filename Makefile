@@ -6,6 +6,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := app scripts tests benchmarks docker
 PYTEST_ARGS ?=
+# Tests mostly wait for processes that they start: one more at a time than there are cores.
+TEST_WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+PARALLEL := -n $(TEST_WORKERS) --dist worksteal
 SOAK_SECONDS ?= 60
 CHAOS_ROUNDS ?= 50
 MUTANTS_SECONDS ?= 3600
@@ -28,12 +31,13 @@ run: setup ## Run the service at http://127.0.0.1:8000 (honours the environment'
 	exec $(BIN)/memory server --http
 
 .PHONY: test
-test: setup ## Run the whole test suite
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: setup ## Run the whole test suite, several tests at a time (TEST_WORKERS), the timed ones alone behind them
+	$(BIN)/python -m pytest $(PARALLEL) -m "not timed" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m timed $(PYTEST_ARGS)
 
 .PHONY: test-fast
 test-fast: setup ## Run the tests that take less than ten seconds each
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not timed" $(PYTEST_ARGS)
 
 .PHONY: test-large
 test-large: setup ## Run the tests with large data: 200,000 memories migrated within 512 MB

@@ -18,6 +18,7 @@ from mcp_memory.storage.base import Quantizable
 from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
 from mcp_memory.storage.qdrant_server.options import ServerOptions
 from mcp_memory.storage.qdrant_server.tuning import hnsw_m, indexing_kilobytes
+from mcp_memory.storage.qdrant_server.upkeep import KIND, MEASURED
 from qdrant_backends import alias, forget, server_url
 from storage_samples import MODEL, memory, vector
 
@@ -126,7 +127,9 @@ async def info_when(storage: QdrantServerStorage, reached: Callable[[CollectionI
 
 
 def measured_at(info: CollectionInfo) -> int:
-    return int(((info.config.metadata or {}).get("oversampling_measured") or {}).get("memories", 0))
+    """The memories that the collection had when its recall was measured with one bit a dimension."""
+    measured = (info.config.metadata or {}).get(MEASURED) or {}
+    return int(measured.get("memories", 0)) if measured.get(KIND) == "binary" else 0
 
 
 @pytest.mark.slow
