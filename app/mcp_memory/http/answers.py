@@ -6,7 +6,7 @@ that a search doesn't pay for a second validation of what the storage has valida
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -30,8 +30,7 @@ REASONS = {
 class Json(JSONResponse):
     """A JSON answer. It names its encoding: without that, older PowerShell reads JSON as Latin-1."""
 
-    def __init__(self, content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(content, status_code, headers, JSON)
+    media_type = JSON
 
     def render(self, content: Any) -> bytes:
         return orjson.dumps(content)
