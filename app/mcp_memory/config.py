@@ -322,7 +322,7 @@ class Settings(BaseSettings):
     )
     """What requests without a key may do, wherever they are served."""
     agent_id: str | None = Field(None, validation_alias="MCP_AGENT_ID")
-    """The agent that stores memories where a call names none (X-Agent-ID, agent_id)."""
+    """The agent that stores memories where a call names none (X-Agent-ID, agent_id). `memory mcp` and commands send it on."""
     allowed_hosts: CommaList = Field(default_factory=list, validation_alias="MCP_ALLOWED_HOSTS")
     """Host names (with port, or `name:*`) accepted besides loopback, against DNS rebinding; `*` accepts all."""
     cors_origins: CommaList = Field(default_factory=list, validation_alias="MCP_CORS_ORIGINS")

@@ -61,6 +61,7 @@ def test_a_collection_is_made_kept_dropped_and_restored(memory: Memory, tmp_path
     assert (tmp_path / "backup" / "manifest.json").exists()
 
     refused = memory("drop", typed="no\n")
+    assert refused.stdout == "", "questions are asked on stderr"
     assert refused.returncode == 1
     assert "Nothing was deleted" in refused.stderr
     assert "memories_state" in memory("drop", typed="memories\n").stdout

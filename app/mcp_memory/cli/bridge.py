@@ -55,12 +55,15 @@ async def _serve(streams: StandardStreams) -> bool:
 
 
 async def _client() -> OwnerClient:
-    return OwnerClient(await asyncio.to_thread(_store))
+    store, headers = await asyncio.to_thread(_store)
+    return OwnerClient(store, headers=headers)
 
 
-def _store() -> StoreIdentity:
+def _store() -> tuple[StoreIdentity, dict[str, str]]:
+    """The store, and what goes with every request: who this assistant is, so that a server that others use knows."""
     try:
         from mcp_memory.config import load_settings  # noqa: PLC0415 - half a second, spent after `initialize` is answered
+        from mcp_memory.domain.agents import to_headers  # noqa: PLC0415
         from mcp_memory.owner.identity import identify  # noqa: PLC0415
     except ImportError as error:
         from mcp_memory.native import unloadable  # noqa: PLC0415
@@ -68,7 +71,8 @@ def _store() -> StoreIdentity:
         if (problem := unloadable(error)) is None:
             raise
         raise problem from error
-    return identify(load_settings())
+    settings = load_settings()
+    return identify(settings), to_headers(settings.agent_id)
 
 
 def _constant_results() -> JsonObject:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcp_memory.cli.options import AsJson
-from mcp_memory.cli.output import print_json
+from mcp_memory.cli.output import ask, print_json
 from mcp_memory.terminal import printable
 
 if TYPE_CHECKING:
@@ -56,8 +56,7 @@ def drop(
     if not yes:
         where = printable(settings.qdrant_url or "")
         print(f"This deletes every memory of '{settings.collection}' on {where}.", file=sys.stderr)
-        ask = "Type the collection's name to go on"
-        if typer.prompt(ask, default="", show_default=False, err=True) != settings.collection:
+        if ask("Type the collection's name to go on:") != settings.collection:
             print("Nothing was deleted.", file=sys.stderr)
             raise typer.Exit(1)
     names = asyncio.run(_drop(settings))

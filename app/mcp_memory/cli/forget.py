@@ -11,7 +11,7 @@ import typer
 
 from mcp_memory.cli import exits
 from mcp_memory.cli.options import After, AllTags, AsJson, Before, Store, Tags, Type, When, conditions
-from mcp_memory.cli.output import count, print_json
+from mcp_memory.cli.output import agreed, count, print_json
 from mcp_memory.cli.service import LONG_SECONDS, service
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.hashes import spellings
@@ -72,6 +72,6 @@ def _confirm(number: int) -> None:
     """Ask on a terminal; elsewhere nobody could answer."""
     if not sys.stdin.isatty():
         raise InvalidInputError(f"This would delete {count(number)}: add --yes to do it, or --dry-run to see them.")
-    if not typer.confirm(f"Delete {count(number)}?", err=True):
+    if not agreed(f"Delete {count(number)}?"):
         print("Nothing was deleted.", file=sys.stderr)
         raise typer.Exit(exits.FAILURE)

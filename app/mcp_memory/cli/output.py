@@ -20,6 +20,17 @@ def print_json(value: object) -> None:
     print(json_text(value, indent=2 if sys.stdout.isatty() else None))
 
 
+def ask(question: str) -> str:
+    """The answer, without blanks around it; empty where nobody gives one. stdout stays for what a command is asked for."""
+    print(question, end=" ", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip()
+
+
+def agreed(question: str) -> bool:
+    """Whether a question is answered with yes."""
+    return ask(f"{question} [y/N]").lower() in {"y", "yes"}
+
+
 def console(*, stderr: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415 - on a terminal only: it takes a while to load
 

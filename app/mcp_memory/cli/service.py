@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from mcp_memory.config import Settings, load_settings
+from mcp_memory.domain.agents import to_headers
 from mcp_memory.domain.errors import MemoryServiceError
 from mcp_memory.owner.client import OwnerClient
 from mcp_memory.owner.connection import Response
@@ -58,7 +59,8 @@ class Service:
 @asynccontextmanager
 async def service(settings: Settings | None = None) -> AsyncIterator[Service]:
     """The service of these settings, started if need be."""
-    client = OwnerClient(identify(settings or load_settings()))
+    settings = settings or load_settings()
+    client = OwnerClient(identify(settings), headers=to_headers(settings.agent_id))
     try:
         yield Service(client)
     finally:

@@ -43,6 +43,13 @@ def with_host_tag(tags: Sequence[str], host: str | None) -> tuple[str, ...]:
     return tuple(tags) if host is None else tuple(dict.fromkeys((*tags, *parse_tags([f"source:{host}"]))))
 
 
+def to_headers(agent_id: str | None) -> dict[str, str]:
+    """What a client of ours sends for the agent that it works for; `from_header` reads it. Raises InvalidInputError."""
+    if agent_id is None or not agent_id.strip():
+        return {}
+    return {"X-Agent-ID": check_name(agent_id, KEY).encode("utf-8").decode("latin-1")}
+
+
 def from_header(header: str | None) -> str | None:
     """A header's value as the client wrote it: servers read headers as Latin-1, clients write UTF-8."""
     if header is None:

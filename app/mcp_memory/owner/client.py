@@ -38,8 +38,16 @@ class OwnerClient:
     sent twice. Requests run side by side. Use within one event loop; call `close` at the end.
     """
 
-    def __init__(self, store: StoreIdentity, *, start: Start | None = _start, version: str = __version__) -> None:
-        """`start` None: never start an owner (used by commands that only look)."""
+    def __init__(
+        self,
+        store: StoreIdentity,
+        *,
+        start: Start | None = _start,
+        version: str = __version__,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """`start` None: never start an owner (used by commands that only look). `headers` go with every request."""
+        self._headers = dict(headers or {})
         self.store = store
         self._start = start
         self._version = version
@@ -77,7 +85,9 @@ class OwnerClient:
             pool = await self._connected(min(deadline, time.monotonic() + DEADLINE_SECONDS))
             try:
                 async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-                    response = await pool.request(method, target, headers=headers, body=body)
+                    response = await pool.request(
+                        method, target, headers=self._headers | dict(headers or {}), body=body
+                    )
                 if not response.from_a_stopping_owner:
                     return response
                 await self._forget(pool)

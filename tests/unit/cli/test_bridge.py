@@ -17,6 +17,7 @@ import pytest
 
 from embedders import HashEmbedder
 from mcp_memory.cli.bridge import Bridge
+from mcp_memory.cli.bridge import _store as bridge_store
 from mcp_memory.mcp.app import build_mcp_app
 from mcp_memory.mcp.handshake import http_headers, initialize_result
 from mcp_memory.memories.service import Memories
@@ -84,6 +85,24 @@ async def test_requests_are_carried_with_the_negotiated_version(client: Client) 
     await client.ask("initialize", protocolVersion="2025-03-26")
     answer = await client.ask("resources/read", 7)
     assert answer == {"jsonrpc": "2.0", "id": 7, "result": {"method": "resources/read", "version": "2025-03-26"}}
+
+
+async def test_who_this_assistant_is_goes_with_every_request(
+    folder: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MCP_AGENT_ID", "Gärtner")
+    monkeypatch.setenv("MCP_QDRANT_STORAGE_PATH", str(folder))
+    _, headers = bridge_store()
+    written: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def make() -> OwnerClient:
+        return OwnerClient(store_at(folder), start=starter(), headers=headers)
+
+    client = Client(Bridge(make, written.put), written)
+    await client.ask("initialize")
+    assert (await client.ask("resources/read", 7))["result"]["agent"] == "Gärtner"
+    await client.bridge.close()
 
 
 async def test_a_quick_request_overtakes_a_slow_one(client: Client) -> None:

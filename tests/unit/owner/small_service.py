@@ -15,6 +15,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 
 from mcp_memory.cli.background import run_background_owner
+from mcp_memory.domain.agents import from_header
 from mcp_memory.domain.errors import MemoryServiceError, ModelChangedError
 from mcp_memory.owner import ownership, record
 from mcp_memory.owner.api import router
@@ -112,6 +113,8 @@ def make_app(folder: Path, seconds_per_item: float, state: OwnerState) -> FastAP
             body = {"detail": "no", "error": {"code": "storage_busy", "message": "under maintenance"}}
             return Response(str(body).replace("'", '"'), params["status"], media_type="application/json")
         result = {"method": message["method"], "version": request.headers.get("mcp-protocol-version")}
+        if agent := from_header(request.headers.get("x-agent-id")):
+            result["agent"] = agent
         text = str({"jsonrpc": "2.0", "id": message["id"], "result": result}).replace("'", '"').replace("None", "null")
         if params.get("stream"):
             note = '{"jsonrpc":"2.0","method":"notifications/message","params":{}}'
