@@ -22,7 +22,10 @@ def test_what_the_dockerfile_mounts_is_all_that_the_prebuilt_graph_needs(tmp_pat
             shutil.copytree(given, place, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(given, place)
-    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import mcp_memory.embedding.prebuild, mcp_memory; print(mcp_memory.__file__)"
+    code = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); "
+        "import mcp_memory.embedding.prebuild, mcp_memory; print(mcp_memory.__file__)"
+    )
     done = subprocess.run(
         [sys.executable, "-B", "-I", "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
