@@ -151,6 +151,15 @@ class EmbeddingError(MemoryServiceError):
     code = "embedding_failed"
 
 
+class AbandonedError(MemoryServiceError):
+    """Nobody waits for the answer any more: what was done so far stays, the rest is left (HTTP 499)."""
+
+    code = "client_gone"
+
+    def __init__(self) -> None:
+        super().__init__("The client has gone: what was done so far stays, the rest was left.")
+
+
 class ReadOnlyAccessError(MemoryServiceError):
     """The caller may read and nothing else (HTTP 403)."""
 

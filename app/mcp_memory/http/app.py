@@ -22,6 +22,7 @@ from mcp_memory.http.methods import HeadMiddleware
 from mcp_memory.http.middleware.admission import AdmissionMiddleware
 from mcp_memory.http.middleware.authentication import AuthenticationMiddleware, Keys
 from mcp_memory.http.middleware.body_limit import BodyLimitMiddleware
+from mcp_memory.http.middleware.gone import GoneMiddleware
 from mcp_memory.http.middleware.hosts import HostsMiddleware, UnaskedMiddleware
 from mcp_memory.http.middleware.observe import ObserveMiddleware
 from mcp_memory.http.middleware.unread_body import UnreadBodyMiddleware
@@ -132,4 +133,5 @@ def _middleware(settings: Settings, owner: OwnerState | None) -> list[Middleware
     layers.append(Middleware(BodyLimitMiddleware, limit=settings.http_max_body_bytes))
     if owner is not None:
         layers.append(Middleware(OwnerGate, state=owner))
-    return [*layers, Middleware(AdmissionMiddleware, limit=settings.http_max_concurrency), Middleware(HeadMiddleware)]
+    layers.append(Middleware(AdmissionMiddleware, limit=settings.http_max_concurrency))
+    return [*layers, Middleware(GoneMiddleware), Middleware(HeadMiddleware)]

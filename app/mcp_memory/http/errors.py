@@ -32,6 +32,7 @@ STATUS_OF: tuple[tuple[type[errors.MemoryServiceError], int], ...] = (
     (errors.StorageFormatError, 503),
     (errors.ModelChangedError, 503),
     (errors.EmbeddingError, 503),
+    (errors.AbandonedError, 499),
 )
 """The first class that fits decides; anything else is 500."""
 

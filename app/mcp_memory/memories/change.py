@@ -19,6 +19,7 @@ from mcp_memory.domain.memory import SUPERSEDED_BY, JsonValue, Memory, MemoryCha
 from mcp_memory.domain.tags import parse_tags
 from mcp_memory.memories.context import Context
 from mcp_memory.memories.requests import Changes, UpdateAnswer
+from mcp_memory.memories.wanted import still_wanted
 
 MAX_AT_ONCE = 1_000
 """Memories that one call changes."""
@@ -42,6 +43,7 @@ async def update_many(
     known: dict[str, Memory] = {}
     missing = []
     for name in dict.fromkeys(hashes):
+        await still_wanted()
         memory = await context.named(name)
         if memory is None or choice not in (None, memory.store):
             if not has_the_form(name):
@@ -52,6 +54,7 @@ async def update_many(
             known[memory.content_hash] = memory
     changed = []
     for hash_, memory in known.items():
+        await still_wanted()
         try:
             changed.append(await _apply(memory, checked, context, preserve_timestamps=preserve_timestamps))
         except MemoryNotFoundError:  # deleted meanwhile

@@ -18,6 +18,7 @@ from mcp_memory.memories.conditions import refuse_blanks, selects, to_filter
 from mcp_memory.memories.context import Context
 from mcp_memory.memories.listing import SLICE, pages
 from mcp_memory.memories.requests import CleanupReport, Conditions, ForgetAnswer
+from mcp_memory.memories.wanted import still_wanted
 
 MAX_NAMED = 1_000
 """Hashes that an answer names, and that a caller may give at once."""
@@ -52,6 +53,7 @@ async def forget(
         await _check_expected(where, context, expect=expect, unasked=unasked)
     count, named, preview = 0, list[str](), list[Memory]()
     async for part in pages(where, context):
+        await still_wanted()
         found = [memory.content_hash for memory in part]
         preview += part[: PREVIEW - len(preview)]
         if not dry_run:
@@ -114,12 +116,14 @@ async def cleanup(context: Context, *, dry_run: bool) -> CleanupReport:
     """A duplicate has a foreign hash or is one of a foreign one's content, so only foreign ones need to be remembered."""
     foreign = 0
     async for part in pages(EVERYTHING, context):
+        await still_wanted()
         foreign += sum(memory.content_hash != hash_of(memory.content) for memory in part)
     shares = foreign // FOREIGN_AT_ONCE + 1
     count, named = 0, list[str]()
     for share in range(shares if foreign else 0):
         doomed = await _duplicates(context, share, shares)
         for start in range(0, len(doomed), SLICE):
+            await still_wanted()
             found = doomed[start : start + SLICE]
             if not dry_run:
                 found = await context.storage.delete(found)

@@ -15,6 +15,7 @@ from mcp_memory.memories import replacing
 from mcp_memory.memories.context import Context, numbered
 from mcp_memory.memories.prepare import prepare
 from mcp_memory.memories.requests import NewMemory, StoreResult, StoreStatus
+from mcp_memory.memories.wanted import slices, still_wanted
 from mcp_memory.storage.base import UpsertMode, UpsertOutcome
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ SIMILAR_COSINE = 0.7
 """From here on two texts say something about the same thing: of 40 different facts no two were nearer than 0.42, "PostgreSQL 14"
 and "PostgreSQL 16" in one sentence are at 0.9 and more (`python -m benchmarks.floor`)."""
 NAMED_SIMILAR = 3
-SLICE = 128
-"""Memories embedded and written at a time: bounds what a batch holds in memory, and lets others in between."""
 
 
 async def store(
@@ -81,8 +80,8 @@ async def store_prepared(
     """Results by hash, of memories whose hashes all differ."""
     dedup = context.options.semantic_dedup_enabled if semantic_dedup is None else semantic_dedup
     results: dict[str, StoreResult] = {}
-    for start in range(0, len(memories), SLICE):
-        part = memories[start : start + SLICE]
+    for part in slices(memories, lambda memory: len(memory.content)):
+        await still_wanted()
         there = await context.storage.get([memory.content_hash for memory in part])
         results |= {
             memory.content_hash: _duplicate(memory, there[memory.content_hash])

@@ -15,7 +15,7 @@ from mcp_memory.memories.context import Context
 from mcp_memory.memories.lines import memory_in
 from mcp_memory.memories.prepare import prepare_imported
 from mcp_memory.memories.requests import Conditions, ImportReport, NewMemory, RejectedItem
-from mcp_memory.memories.store import SLICE
+from mcp_memory.memories.wanted import slices, still_wanted
 from mcp_memory.storage.base import UpsertMode, UpsertOutcome
 
 _CURSOR_SHIFT = 128 - 52
@@ -81,9 +81,11 @@ def _behind(cursor: str) -> str | None:
 
 async def import_many(items: Sequence[NewMemory], context: Context, *, overwrite: bool) -> ImportReport:
     imported, existed, rejected = 0, 0, list[RejectedItem]()
-    for start in range(0, len(items), SLICE):
+    taken = 0
+    for part in slices(items, lambda new: len(new.content) if isinstance(new.content, str) else 0):
+        await still_wanted()
         memories: dict[str, Memory] = {}
-        for index, new in enumerate(items[start : start + SLICE], start):
+        for index, new in enumerate(part, taken):
             try:
                 memory = prepare_imported(new, context)
             except InvalidInputError as error:
@@ -94,6 +96,7 @@ async def import_many(items: Sequence[NewMemory], context: Context, *, overwrite
                 if not overwrite:
                     continue
             memories[memory.content_hash] = memory
+        taken += len(part)
         fresh = await _write(memories, context, overwrite=overwrite)
         imported += fresh
         existed += len(memories) - fresh

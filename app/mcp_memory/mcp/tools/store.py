@@ -14,6 +14,7 @@ from mcp_memory.mcp.tool import Tool, ToolAnswer, nearest_name
 from mcp_memory.mcp.tools.filters import GUESSED_TAGS
 from mcp_memory.memories.requests import NewMemory, StoreResult, StoreStatus
 from mcp_memory.memories.service import Memories
+from mcp_memory.memories.wanted import still_wanted
 
 CONTENT = schemas.text("The text to remember, understandable on its own")
 METADATA = schemas.free_object('Anything else worth keeping, e.g. {"source": "meeting"}')
@@ -76,6 +77,7 @@ async def _store_batch(memories: Memories, batch: list[dict[str, Any]], common: 
             if replaces is None:
                 plain.append((place, new))
             else:
+                await still_wanted()
                 results[place] = await memories.store(new, replaces=replaces)
         except (InvalidInputError, LookupError) as error:
             results[place] = StoreResult(StoreStatus.INVALID, str(error), None)
