@@ -12,6 +12,7 @@ import pytest
 from mcp_memory.domain.errors import EmbeddingError, ModelChangedError, StorageError
 from mcp_memory.domain.memory import MemoryChanges, content_hash
 from mcp_memory.domain.query import EVERYTHING
+from mcp_memory.migration.differences import Losses, losses
 from mcp_memory.migration.errors import MigrationFailedError, MigrationRefusedError, MigrationStoppedError
 from mcp_memory.storage.succession import find_backup
 from migration_world import Recorder
@@ -120,6 +121,24 @@ async def test_backups_are_kept_until_they_are_pruned(store: Store, tmp_path: Pa
             await succession.delete(await succession.present())
 
     assert len(await content(store, OLD.identity)) == 20
+
+
+async def test_what_only_a_backup_has_is_counted_before_it_goes(store: Store, tmp_path: Path) -> None:
+    contents = await fill(store, 20)
+    await change(store, tmp_path / "c.json")
+    async with opened(store.storage(NEW.identity)) as service:
+        await service.upsert([embedded(NEW, f"stored since {number}", number) for number in range(3)])
+        await service.update(content_hash(contents[0]), MemoryChanges(tags=("changed",)))
+        await service.delete([content_hash(contents[1])])
+
+    async with store.succession() as succession:
+        (backup,) = await succession.backups()
+        async with succession.reading(backup) as old, succession.reading(await succession.present()) as new:
+            assert await losses(old, new) == Losses(only_there=1, newer_there=0)
+            assert await losses(new, old) == Losses(only_there=3, newer_there=1)
+            assert await old.count(EVERYTHING) == 20
+        assert [one.name for one in await succession.backups()] == [backup.name]
+    assert len(await content(store, NEW.identity)) == 22
 
 
 async def test_no_keep_backup_deletes_the_old_collection(store: Store, tmp_path: Path) -> None:

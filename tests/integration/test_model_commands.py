@@ -81,7 +81,9 @@ def test_the_guides_workflow_beside_a_running_server(tmp_path: Path) -> None:
         for line, pattern in zip(done.stdout.splitlines(), expected, strict=False):
             assert re.fullmatch(pattern, line), line
         assert re.search(
-            r"^To go back: memory migrate rollback --backup-collection memories_backup_\S+", done.stdout, re.M
+            r"^To go back: memory migrate rollback --backup-collection memories_backup_\S+ --storage /\S+$",
+            done.stdout,
+            re.M,
         )
         fields = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
         assert (fields["total_memories"], fields["migrated_count"], fields["failed_hashes"]) == (120, 120, [])
@@ -103,7 +105,7 @@ def test_the_guides_workflow_beside_a_running_server(tmp_path: Path) -> None:
     assert "memory import since.jsonl" in back.stdout
     asked = person.types("-m", "mcp_memory.cli", "migrate", "prune", "memories_backup_tiny")
     assert asked.returncode != 0, "nobody answers"
-    assert "is in it alone" in asked.stdout
+    assert "nothing that the collection in use lacks" in asked.stdout
     pruned = person.types("-m", "mcp_memory.cli", "migrate", "prune", "memories_backup_tiny", "--yes")
     assert pruned.stdout.startswith("Deleted: memories_backup_tiny_")
     listed = person.types("-m", "mcp_memory.cli", "migrate", "prune")

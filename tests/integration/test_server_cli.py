@@ -64,6 +64,8 @@ def test_a_collection_is_made_kept_dropped_and_restored(memory: Memory, tmp_path
     assert refused.stdout == "", "questions are asked on stderr"
     assert refused.returncode == 1
     assert "Nothing was deleted" in refused.stderr
+    assert "'memories' on http" in refused.stderr
+    assert ": 0 memories." in refused.stderr
     assert "memories_state" in memory("drop", typed="memories\n").stdout
     assert "There was no collection" in memory("drop", "--yes").stdout
     restored = memory("restore", str(tmp_path / "backup"))

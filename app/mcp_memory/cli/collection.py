@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mcp_memory.cli.options import AsJson
-from mcp_memory.cli.output import ask, print_json
+from mcp_memory.cli.output import ask, count, print_json
 from mcp_memory.terminal import printable
 
 if TYPE_CHECKING:
     from mcp_memory.config import Settings
     from mcp_memory.storage.base import BaseStorage, StorageHealth
+    from mcp_memory.storage.qdrant_server.options import ServerOptions
 
 
 def init(as_json: AsJson = False) -> None:
@@ -55,7 +56,8 @@ def drop(
         )
     if not yes:
         where = printable(settings.qdrant_url or "")
-        print(f"This deletes every memory of '{settings.collection}' on {where}.", file=sys.stderr)
+        lost = count(asyncio.run(_count(settings)))
+        print(f"This deletes every memory of '{settings.collection}' on {where}: {lost}.", file=sys.stderr)
         if ask("Type the collection's name to go on:") != settings.collection:
             print("Nothing was deleted.", file=sys.stderr)
             raise typer.Exit(1)
@@ -94,10 +96,21 @@ async def _open(settings: Settings) -> tuple[StorageHealth, int]:
         return health, await storage.count(EVERYTHING) if health.healthy else 0
 
 
+async def _count(settings: Settings) -> int:
+    from mcp_memory.storage.qdrant_server.dropping import stored_count  # noqa: PLC0415
+
+    return await stored_count(_of_any_model(settings))
+
+
 async def _drop(settings: Settings) -> list[str]:
-    from mcp_memory.container import server_options  # noqa: PLC0415
-    from mcp_memory.domain.model import ModelIdentity  # noqa: PLC0415
     from mcp_memory.storage.qdrant_server.dropping import drop_collection  # noqa: PLC0415
 
-    any_model = ModelIdentity(settings.embedding_model, 0, "")  # what is deleted may be of whichever model
-    return await drop_collection(server_options(settings, any_model))
+    return await drop_collection(_of_any_model(settings))
+
+
+def _of_any_model(settings: Settings) -> ServerOptions:
+    """What is deleted may be of whichever model."""
+    from mcp_memory.container import server_options  # noqa: PLC0415
+    from mcp_memory.domain.model import ModelIdentity  # noqa: PLC0415
+
+    return server_options(settings, ModelIdentity(settings.embedding_model, 0, ""))

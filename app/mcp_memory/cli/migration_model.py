@@ -12,26 +12,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from mcp_memory.cli import exits
 from mcp_memory.cli.migration import checkpoint_path
 from mcp_memory.cli.migration_bar import terminal_progress
 from mcp_memory.cli.migration_end import run_to_the_end, stop_on_signals
 from mcp_memory.cli.migration_places import Place
+from mcp_memory.cli.output import agreed, count
 from mcp_memory.config import load_settings
+from mcp_memory.domain.errors import StorageFullError
 from mcp_memory.domain.memory import EmbeddedMemory
+from mcp_memory.domain.model import ModelIdentity
 from mcp_memory.domain.query import EVERYTHING
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.embedding.choice import choose_provider
 from mcp_memory.embedding.select import build_embedder
 from mcp_memory.embedding_settings import embedding_options
+from mcp_memory.migration.differences import losses
 from mcp_memory.migration.model_change import ModelChange, ModelChangeReport
 from mcp_memory.migration.model_change_plan import ModelChangeOptions, check_old_model
 from mcp_memory.migration.progress import about
 from mcp_memory.migration.same_vectors import adopt, short_name
 from mcp_memory.storage.base import BaseStorage, opened
-from mcp_memory.storage.succession import StoredCollection, backup_name, find_backup
+from mcp_memory.storage.succession import StoredCollection, Succession, backup_beginning, backup_name, find_backup
 
 SAMPLE = 64
 WHY = "its embedding model changes"
@@ -99,25 +101,22 @@ async def _run(wishes: ModelWishes, place: Place, checkpoint: Path) -> int:
             report = await ModelChange(
                 succession, embedder, options, progress, alone=lambda: place.alone(WHY), stopping=stopping
             ).run()
-    _conclude(report, wishes.storage)
+    _conclude(report, place)
     return exits.OK
 
 
-def _conclude(report: ModelChangeReport, storage: str | None) -> None:
+def _conclude(report: ModelChangeReport, place: Place) -> None:
     if report.caught_up:
         print(f"Written meanwhile and brought over: {report.caught_up:,}")
     print(f"{report.memories:,} memories of {report.address} are embedded by {report.new.name} now.")
     if report.backup is not None:
-        print(f"To go back: {_way_back(report.backup, storage)}")
+        print(f"To go back: {_way_back(report.backup, place)}")
     print(f"Start its services with MCP_EMBEDDING_MODEL={report.new.name}")
 
 
-def _way_back(backup: str, storage: str | None) -> str:
-    """The command as it works wherever it is typed: a relative folder would be another one elsewhere."""
-    command = ["memory", "migrate", "rollback", "--backup-collection", backup]
-    if storage is not None:
-        command += ["--storage", storage if "://" in storage else str(Path(storage).expanduser().absolute())]
-    return shlex.join(command)
+def _way_back(backup: str, place: Place) -> str:
+    """The command as it works wherever it is typed."""
+    return shlex.join(["memory", "migrate", "rollback", "--backup-collection", backup, "--storage", place.address])
 
 
 def _by_what(place: Place) -> str:
@@ -158,10 +157,10 @@ def _again(wishes: ModelWishes, checkpoint: Path) -> list[str]:
 
 def run_rollback(wanted: str, storage: str | None) -> int:
     """Let a backup answer again; the collection that answers now is kept as a backup of its own."""
-    return run_to_the_end(_rollback(wanted, Place.named(storage), storage), None, [])
+    return run_to_the_end(_rollback(wanted, Place.named(storage)), None, [])
 
 
-async def _rollback(wanted: str, place: Place, storage: str | None) -> int:
+async def _rollback(wanted: str, place: Place) -> int:
     async with place.succession() as succession:
         backup = find_backup(wanted, await succession.backups(), place.address)
         present = await succession.present()
@@ -170,15 +169,26 @@ async def _rollback(wanted: str, place: Place, storage: str | None) -> int:
             print(f"Swapping collections: {succession.name} → {kept}, {backup.name} → {succession.name}", flush=True)
             await succession.roll_back(backup, keep_as=kept)
     print(f"What was stored since the change is in {kept} alone. To go forward again:")
-    print(f"  {_way_back(kept, storage)}")
-    exporting = ["env", f"MCP_EMBEDDING_MODEL={present.model.name}", "memory", "export", "since.jsonl"]
-    if not place.on_server:
-        exporting.insert(1, f"MCP_QDRANT_STORAGE_PATH={place.address}")
+    print(f"  {_way_back(kept, place)}")
     print("To bring it over: go forward as above, write it out, roll back again, and read it in (what is there stays):")
-    print(f"  {shlex.join(exporting)}")
-    print("  memory import since.jsonl")
+    print(f"  {_with(place, present.model)} memory export since.jsonl")
+    print(f"  {_way_back(backup_beginning(succession.name, backup.model), place)}")
+    print(f"  {_with(place, backup.model)} memory import since.jsonl")
     print(f"Start the services of {place.address} with MCP_EMBEDDING_MODEL={backup.model.name}")
     return exits.OK
+
+
+def _with(place: Place, model: ModelIdentity) -> str:
+    """The settings of another command for this store and model."""
+    chosen = {"MCP_EMBEDDING_MODEL": model.name}
+    if place.on_server:
+        chosen |= {
+            "MCP_QDRANT_URL": ",".join(place.settings.qdrant_urls),
+            "MCP_QDRANT_COLLECTION": place.settings.collection,
+        }
+    else:
+        chosen["MCP_QDRANT_STORAGE_PATH"] = place.address
+    return shlex.join(["env", *(f"{name}={value}" for name, value in chosen.items())])
 
 
 # What is kept
@@ -197,13 +207,14 @@ async def _prune(names: Sequence[str], place: Place, *, every: bool, yes: bool) 
             _list(there, place)
             return exits.OK
         chosen = list(backups) if every else [find_backup(name, there, place.address) for name in names]
-        if not yes:
+        if not chosen:
             _list(chosen, place)
-            print("What was stored while one of these answered, and not brought over since, is in it alone:")
-            print("  memory migrate rollback --help    # the way to it, before it is gone")
-            if not typer.confirm("Delete these with their memories?"):
-                print("Nothing was deleted.")
-                return exits.FAILURE
+            return exits.OK
+        for one in chosen:
+            print(f"{_described(one)}: {await _losses(succession, one)}", flush=True)
+        if not yes and not agreed("Delete these with their memories?"):
+            print("Nothing was deleted.")
+            return exits.FAILURE
         async with place.alone("old backups are deleted"):
             for one in chosen:
                 await succession.delete(one)
@@ -211,8 +222,25 @@ async def _prune(names: Sequence[str], place: Place, *, every: bool, yes: bool) 
     return exits.OK
 
 
+async def _losses(succession: Succession, doomed: StoredCollection) -> str:
+    """What only this collection has, in words: the one that answers lacks it."""
+    present = await succession.present()
+    try:
+        async with succession.reading(doomed) as one, succession.reading(present) as other:
+            lost = await losses(one, other)
+    except StorageFullError as error:
+        return f"what it alone has can't be counted. {error.message}"
+    parts = [f"{count(lost.only_there)} only there"] if lost.only_there else []
+    parts += [f"{count(lost.newer_there)} in a newer state"] if lost.newer_there else []
+    return f"{' and '.join(parts)}, lost with it" if parts else "nothing that the collection in use lacks"
+
+
+def _described(one: StoredCollection) -> str:
+    return f"{one.name}  ({one.model.name}, {one.model.dimensions} dimensions)"
+
+
 def _list(collections: Sequence[StoredCollection], place: Place) -> None:
     if not collections:
         print(f"There are no backups in {place.address}.")
     for one in collections:
-        print(f"{one.name}  ({one.model.name}, {one.model.dimensions} dimensions)")
+        print(_described(one))

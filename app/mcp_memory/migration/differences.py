@@ -25,6 +25,26 @@ async def differences(old: BaseStorage, new: BaseStorage) -> AsyncGenerator[Diff
                 yield pair
 
 
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What would go with a collection."""
+
+    only_there: int
+    """Memories that the other one hasn't."""
+    newer_there: int
+    """Memories that were changed there after they went apart."""
+
+
+async def losses(doomed: BaseStorage, kept: BaseStorage) -> Losses:
+    only_there = newer_there = 0
+    async for one in differences(doomed, kept):
+        if one.new is None:
+            only_there += 1
+        elif one.old is not None and one.old.revision > one.new.revision:
+            newer_there += 1
+    return Losses(only_there, newer_there)
+
+
 async def _pairs(old: BaseStorage, new: BaseStorage) -> AsyncGenerator[Difference]:
     async with aclosing(_single(old)) as olds, aclosing(_single(new)) as news:
         one, other = await anext(olds, None), await anext(news, None)

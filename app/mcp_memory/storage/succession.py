@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, runtime_checkable
@@ -73,6 +74,9 @@ class Succession(Protocol):
     def storage(self, collection: StoredCollection) -> BaseStorage:
         """A collection as a storage, not opened. Opening it creates nothing, and changes none of its settings."""
 
+    def reading(self, collection: StoredCollection) -> AbstractAsyncContextManager[BaseStorage]:
+        """Any of them for reading, open, backups too. Raises StorageFullError where that takes space that isn't there."""
+
     async def take_over(self, new: StoredCollection, *, backup: str) -> StoredCollection:
         """`new` answers from here on, and the one before is `backup`. At any crash exactly one of the two answers.
 
@@ -113,8 +117,13 @@ def new_name(name: str, model: ModelIdentity) -> str:
 
 def backup_name(name: str, model: ModelIdentity, now: datetime) -> str:
     """As the guide shows it, to the second: `memories_backup_all-MiniLM-L6-v2_20250116T113005Z`."""
+    return f"{backup_beginning(name, model)}{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def backup_beginning(name: str, model: ModelIdentity) -> str:
+    """Of `backup_name`, before the time."""
     slug = re.sub(r"[^A-Za-z0-9.-]+", "-", model.name.rsplit("/", 1)[-1]).strip("-.") or model.hash8
-    return f"{backup_prefix(name)}{slug}_{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return f"{backup_prefix(name)}{slug}_"
 
 
 def find_backup(wanted: str, backups: Sequence[StoredCollection], address: str) -> StoredCollection:

@@ -6,25 +6,35 @@ shard to generations/ and then replaces the manifest: until that the old generat
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
-from mcp_memory.domain.errors import NothingStoredError, StorageError, StorageFormatError, StorageLockedError
+from mcp_memory.domain.errors import (
+    NothingStoredError,
+    StorageError,
+    StorageFormatError,
+    StorageFullError,
+    StorageLockedError,
+)
 from mcp_memory.domain.model import ModelIdentity
-from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.base import BaseStorage, opened
 from mcp_memory.storage.qdrant_embedded import manifest as manifests
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
-from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
+from mcp_memory.storage.qdrant_embedded.copying import copy_tree
+from mcp_memory.storage.qdrant_embedded.folder import StorageFolder, disk_bytes
 from mcp_memory.storage.qdrant_embedded.lock import FolderLock, holder
 from mcp_memory.storage.qdrant_embedded.manifest import Kept, Manifest, Model
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
+from mcp_memory.storage.qdrant_embedded.space import OPENING_BYTES, free_bytes, places_for_a_copy
 from mcp_memory.storage.succession import NEW_COLLECTION, StoredCollection, new_name, new_prefix
 from mcp_memory.system.records import is_folder
 
@@ -91,6 +101,33 @@ class EmbeddedSuccession:
         if collection.place == collection.name:
             path, name = self._unfinished(collection.place), self.name
         return QdrantEmbeddedStorage(replace(self._options, path=path, model=collection.model, collection=name))
+
+    @asynccontextmanager
+    async def reading(self, collection: StoredCollection) -> AsyncIterator[BaseStorage]:
+        """A backup is read from a copy: an engine writes while it opens a shard, and the folder's own serves another one."""
+        kept = self._manifest().kept.get(collection.name)
+        if kept is None:
+            storage = self.storage(collection)
+            async with opened(storage):
+                yield storage
+            return
+        shard = self._folder.generation(kept.generation)
+        needed = 2 * disk_bytes(shard) + 2 * OPENING_BYTES
+        place: Path | None = Path(tempfile.gettempdir())
+        if free_bytes(Path(tempfile.gettempdir())) < needed:
+            place = next(places_for_a_copy(self._folder.path, needed), None)
+        if place is None:
+            raise StorageFullError(f"There is no space for a copy of {collection.name}, which it is read from.")
+        with tempfile.TemporaryDirectory(prefix="mcp-memory-backup-", dir=place, ignore_cleanup_errors=True) as copy:
+            folder = StorageFolder(Path(copy))
+            folder.generations.mkdir(mode=0o700)
+            await asyncio.to_thread(copy_tree, shard, folder.generation(1))
+            described = Manifest(self.name, kept.model, 1, kept.quantization, graph=kept.graph, terms=kept.terms)
+            manifests.write(folder.path, described)
+            options = replace(self._options, path=folder.path, model=collection.model, disk_reserve_bytes=0)
+            storage = QdrantEmbeddedStorage(options)
+            async with opened(storage):
+                yield storage
 
     async def take_over(self, new: StoredCollection, *, backup: str) -> StoredCollection:
         with self._locked():

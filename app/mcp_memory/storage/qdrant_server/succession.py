@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from mcp_memory.domain.errors import NothingStoredError, StorageError, StorageFormatError
 from mcp_memory.domain.memory import EmbeddedMemory
 from mcp_memory.domain.model import ModelIdentity
-from mcp_memory.storage.base import BaseStorage
+from mcp_memory.storage.base import BaseStorage, opened
 from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
 from mcp_memory.storage.qdrant_server.catalog import Catalog
 from mcp_memory.storage.qdrant_server.connection import Connection
@@ -130,6 +131,12 @@ class ServerSuccession:
         return QdrantServerStorage(
             replace(self._options, alias=collection.place, model=collection.model, managed=False)
         )
+
+    @asynccontextmanager
+    async def reading(self, collection: StoredCollection) -> AsyncIterator[BaseStorage]:
+        storage = self.storage(collection)
+        async with opened(storage):
+            yield storage
 
     async def take_over(self, new: StoredCollection, *, backup: str) -> StoredCollection:
         aliases = await self._catalog.aliases()
