@@ -130,8 +130,15 @@ def settings() -> dict[str, Any]:
         names = [str(name) for name in alias.choices] if isinstance(alias, AliasChoices) else [str(alias)]
         if SecretStr in members(field.annotation):
             continue
-        found |= {name: of_setting(field.annotation) for name in names if name not in OF_THE_CHART}
+        found |= {name: or_none(of_setting(field.annotation)) for name in names if name not in OF_THE_CHART}
     return dict(sorted(found.items()))
+
+
+def or_none(schema: dict[str, Any]) -> dict[str, Any]:
+    """`--set settings.NAME=null` takes a setting out that an earlier `--set` gave: Helm keeps the null."""
+    if "enum" in schema:
+        return {"enum": [*schema["enum"], None]}
+    return {"anyOf": [*schema.get("anyOf", [schema]), {"type": "null"}]}
 
 
 def of_setting(annotation: Any) -> dict[str, Any]:

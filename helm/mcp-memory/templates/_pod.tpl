@@ -238,7 +238,9 @@ args: [server, --http]
 env:
   {{- include "mcp-memory.environment" . | nindent 2 }}
   {{- range $name, $value := .Values.settings }}
+  {{- if not (kindIs "invalid" $value) }}
   - {name: {{ $name }}, value: {{ kindIs "string" $value | ternary $value ($value | toJson) | quote }}}
+  {{- end }}
   {{- end }}
   {{- with .Values.extraEnv }}
   {{- tpl (toYaml .) $ | nindent 2 }}
