@@ -18,20 +18,30 @@ def check() -> str | None:
             url = file.read().strip()
     except OSError:
         return "the service doesn't answer yet"
-    authority, _, root = url.removeprefix("http://").partition("/")
+    scheme, _, address = url.partition("://")
+    authority, _, root = address.partition("/")
     host, _, port = authority.rpartition(":")
     prefix = f"/{root}".rstrip("/")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_SECONDS) as connection:
             connection.settimeout(TIMEOUT_SECONDS)
-            connection.sendall(
-                f"GET {prefix}/readyz HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n".encode()
-            )
-            answer = connection.recv(64)
+            wire = _secured(connection) if scheme == "https" else connection
+            wire.sendall(f"GET {prefix}/readyz HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n".encode())
+            answer = wire.recv(64)
     except OSError as error:
         return f"{url}: {error}"
     status = answer.split(b" ", 2)[1:2]
     return None if status == [b"200"] else f"{url}/readyz answered {answer[:40]!r}"
+
+
+def _secured(connection: socket.socket) -> socket.socket:
+    """TLS with whoever answers: the certificate names the service as others reach it, and nothing secret is sent."""
+    import ssl  # noqa: PLC0415 - costs 10 ms, and most services speak HTTP
+
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context.wrap_socket(connection)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ import os
 import shutil
 import signal
 import socket
-import ssl
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from uvicorn_worker import UvicornWorker
 
 from mcp_memory.config import Settings
 from mcp_memory.http.descriptors import ConnectionLimits
+from mcp_memory.http.tls import Certificate
 from mcp_memory.http.uvicorn_server import CANCEL_SECONDS, Server, uvicorn_options
 
 WORKER_SECONDS = 180
@@ -132,7 +132,7 @@ class GunicornServer(BaseApplication):  # type: ignore[misc]
         sockets: Sequence[socket.socket],
         *,
         limits: ConnectionLimits,
-        tls: ssl.SSLContext | None,
+        tls: Certificate | None,
         build_app: Callable[[GunicornServer, Server], Any],
         on_ready: Callable[[], None],
         on_stopping: Callable[[], None],

@@ -9,7 +9,6 @@ import asyncio
 import functools
 import json
 import socket
-import ssl
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -20,7 +19,7 @@ from uvicorn.server import ServerState
 
 from mcp_memory.http.descriptors import ConnectionLimits
 from mcp_memory.http.doors import Door, Waiting
-from mcp_memory.http.tls import TlsDoor
+from mcp_memory.http.tls import Certificate, TlsDoor
 
 LINE_BYTES = 8192
 HEAD_BYTES = 65_536
@@ -251,7 +250,7 @@ class BoundedProtocol(HttpToolsProtocol):
             super().resume_writing()
 
 
-def bounded_protocol(limits: ConnectionLimits, tls: ssl.SSLContext | None = None) -> Callable[..., asyncio.Protocol]:
+def bounded_protocol(limits: ConnectionLimits, tls: Certificate | None = None) -> Callable[..., asyncio.Protocol]:
     """What uvicorn makes a connection's protocol with. TLS is for connections over TCP alone."""
     make = functools.partial(BoundedProtocol, tcp=Door(limits.tcp), unix=Door(limits.unix))
     return make if tls is None else functools.partial(TlsDoor, make=make, tls=tls)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -13,7 +12,7 @@ from mcp_memory import __version__
 from mcp_memory.config import Settings
 from mcp_memory.http.descriptors import connection_limits, raise_descriptor_limit
 from mcp_memory.http.listen import listen, url_of
-from mcp_memory.http.tls import tls_context
+from mcp_memory.http.tls import Certificate, certificate_of
 from mcp_memory.loggers import structlog
 from mcp_memory.logs import configure_logs
 
@@ -44,7 +43,7 @@ def run_server(
     configure_logs(settings)
     os.umask(0o077)
     raise_descriptor_limit()
-    tls = tls_context(settings)
+    tls = certificate_of(settings)
     public = listen(settings)
     url = url_of(public, tls=tls is not None)
     serving = False
@@ -78,7 +77,7 @@ def run_server(
 def _run_gunicorn(
     settings: Settings,
     sockets: Sequence[socket.socket],
-    tls: ssl.SSLContext | None,
+    tls: Certificate | None,
     ownership: Ownership | None,
     *,
     ready: Callable[[], None],
@@ -106,7 +105,7 @@ def _run_gunicorn(
 def _run_alone(
     settings: Settings,
     sockets: Sequence[socket.socket],
-    tls: ssl.SSLContext | None,
+    tls: Certificate | None,
     ownership: Ownership | None,
     *,
     ready: Callable[[], None],

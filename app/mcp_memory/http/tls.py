@@ -1,32 +1,80 @@
-"""TLS on the TCP socket: certificate and key of the settings, and the handshake of each connection."""
+"""TLS on the TCP socket: certificate and key of the settings, renewed ones too, and the handshake of each connection."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from mcp_memory.config import Settings
 from mcp_memory.domain.errors import ConfigurationError
+from mcp_memory.loggers import structlog
 
 if TYPE_CHECKING:
     from mcp_memory.http.protocol import BoundedProtocol
 
 HANDSHAKE_SECONDS = 10.0
+LOOK_SECONDS = 10.0
+log = structlog.stdlib.get_logger("mcp_memory.http")
 
 
-def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """What MCP_HTTPS_ENABLED asks for; None where TLS is off.
-
-    Raises ConfigurationError where certificate or key is missing, can't be read, or doesn't fit the other.
-    """
+def certificate_of(settings: Settings) -> Certificate | None:
+    """What MCP_HTTPS_ENABLED asks for; None where TLS is off. Raises ConfigurationError as `Certificate` does."""
     files = settings.tls_files
-    if files is None:
+    return None if files is None else Certificate(*files)
+
+
+class Certificate:
+    """The certificate that clients are shown, of the files as they are now: who renews them needn't restart the service.
+
+    Raises ConfigurationError where certificate or key is missing, can't be read, or doesn't fit the other. Later such files are
+    logged, and the certificate before goes on being shown.
+    """
+
+    def __init__(self, certificate: Path, key: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._files = certificate, key
+        self._clock = clock
+        self._seen = self._stamps()
+        self._looked = clock()
+        self._context = _loaded(certificate, key)
+
+    def context(self) -> ssl.SSLContext:
+        """For the next handshake. The files are looked at every 10 s at most, and read when they have changed."""
+        if self._clock() - self._looked >= LOOK_SECONDS:
+            self._looked = self._clock()
+            self._look()
+        return self._context
+
+    def _look(self) -> None:
+        stamps = self._stamps()
+        if stamps == self._seen:
+            return
+        self._seen = stamps
+        try:
+            self._context = _loaded(*self._files)
+        except ConfigurationError as error:
+            log.warning("the certificate before is kept: the changed files can't be used", reason=error.message)
+        else:
+            log.info("the certificate was renewed", file=str(self._files[0]))
+
+    def _stamps(self) -> list[tuple[int, int, int] | None]:
+        return [_stamp(file) for file in self._files]
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    """What differs once a file has been written or replaced, or a link to it points elsewhere; None where there is none."""
+    try:
+        status = file.stat()
+    except OSError:
         return None
-    certificate, key = files
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _loaded(certificate: Path, key: Path) -> ssl.SSLContext:
     _refuse_unreadable("MCP_SSL_CERT_FILE", certificate)
     _refuse_unreadable("MCP_SSL_KEY_FILE", key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -64,7 +112,7 @@ class TlsDoor(asyncio.Protocol):
     Done here and not by the listening socket, whose connections nobody would count or end while they shake hands.
     """
 
-    def __init__(self, *, make: Callable[..., BoundedProtocol], tls: ssl.SSLContext, **options: Any) -> None:
+    def __init__(self, *, make: Callable[..., BoundedProtocol], tls: Certificate, **options: Any) -> None:
         self._http = make(**options)
         self._tls = tls
         self._transport: asyncio.Transport | None = None
@@ -90,7 +138,9 @@ class TlsDoor(asyncio.Protocol):
     async def _shake_hands(self, transport: asyncio.Transport) -> None:
         loop = asyncio.get_running_loop()
         handshake = loop.create_task(
-            loop.start_tls(transport, self, self._tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS)
+            loop.start_tls(
+                transport, self, self._tls.context(), server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
+            )
         )
         try:
             await asyncio.sleep(0)  # its first step makes TLS the transport's protocol

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import ssl
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import uvicorn
 
 from mcp_memory.http.descriptors import ConnectionLimits
 from mcp_memory.http.protocol import BoundedProtocol, bounded_protocol
+from mcp_memory.http.tls import Certificate
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGBREAK") if hasattr(signal, name)]
 KEEP_ALIVE_SECONDS = 75
@@ -24,7 +24,7 @@ CANCEL_SECONDS = 2.0
 
 
 def uvicorn_options(
-    graceful_seconds: float, limits: ConnectionLimits, tls: ssl.SSLContext | None = None
+    graceful_seconds: float, limits: ConnectionLimits, tls: Certificate | None = None
 ) -> dict[str, Any]:
     """Access logs and server headers are our middleware's affair; forwarding headers are believed from nobody.
 

@@ -229,6 +229,19 @@ command:
     [[ $ready == 200 && $open == 401 ]]
 {{- end -}}
 
+{{/* A probe of the service, by HTTPS where the settings say that it serves that. */}}
+{{- define "mcp-memory.probe" -}}
+{{- $enabled := get .root.Values.settings "MCP_HTTPS_ENABLED" -}}
+{{- range .root.Values.extraEnv -}}
+{{- if eq .name "MCP_HTTPS_ENABLED" -}}{{- $enabled = .value -}}{{- end -}}
+{{- end -}}
+{{- $probe := deepCopy .probe -}}
+{{- if and $probe.httpGet (has ($enabled | toString | lower) (list "true" "1" "yes" "on" "t" "y")) (not $probe.httpGet.scheme) -}}
+{{- $_ := set $probe.httpGet "scheme" "HTTPS" -}}
+{{- end -}}
+{{- toYaml $probe -}}
+{{- end -}}
+
 {{- define "mcp-memory.serverContainer" -}}
 {{- $external := eq .Values.mode "external" -}}
 name: memory
@@ -253,15 +266,15 @@ ports:
   - {name: http, containerPort: 8000, protocol: TCP}
 {{- with .Values.probes.startup }}
 startupProbe:
-  {{- toYaml . | nindent 2 }}
+  {{- include "mcp-memory.probe" (dict "root" $ "probe" .) | nindent 2 }}
 {{- end }}
 {{- with .Values.probes.liveness }}
 livenessProbe:
-  {{- toYaml . | nindent 2 }}
+  {{- include "mcp-memory.probe" (dict "root" $ "probe" .) | nindent 2 }}
 {{- end }}
 {{- with .Values.probes.readiness }}
 readinessProbe:
-  {{- toYaml . | nindent 2 }}
+  {{- include "mcp-memory.probe" (dict "root" $ "probe" .) | nindent 2 }}
 {{- end }}
 {{- if .Values.lifecycle }}
 lifecycle:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any
 import uvicorn
 
 from mcp_memory.http.descriptors import ConnectionLimits
+from mcp_memory.http.tls import Certificate
 from mcp_memory.http.uvicorn_server import Server, uvicorn_options
 
 LIMITS = ConnectionLimits(tcp=64, unix=64, backlog=64)
@@ -50,7 +50,7 @@ async def served(
     folder: Path,
     *,
     limits: ConnectionLimits = LIMITS,
-    tls: ssl.SSLContext | None = None,
+    tls: Certificate | None = None,
     graceful_seconds: float = 1,
     **protocol: Any,
 ) -> AsyncIterator[Served]:

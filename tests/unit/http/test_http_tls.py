@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,14 @@ import pytest
 import trustme
 import uvloop
 from served import LIMITS, served
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 
 from mcp_memory.config import load_settings
 from mcp_memory.domain.errors import ConfigurationError
-from mcp_memory.http.tls import tls_context
+from mcp_memory.http.tls import Certificate, certificate_of
 
 pytestmark = pytest.mark.anyio
+ROOT = Path(__file__).resolve().parents[3]
 ASK = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -45,7 +49,7 @@ async def scheme(scope: Any, receive: Any, send: Any) -> None:
 async def ask_all(folder: Path, files: dict[str, Any], authority: trustme.CA) -> None:
     trusts = ssl.create_default_context()
     authority.configure_trust(trusts)
-    async with served(scheme, folder, tls=tls_context(load_settings(**files))) as service:
+    async with served(scheme, folder, tls=certificate_of(load_settings(**files))) as service:
 
         async def ask() -> bytes:
             reader, writer = await asyncio.open_connection(
@@ -88,7 +92,7 @@ def test_https_is_served_over_tcp_and_no_tls_on_the_local_socket(
 )
 def test_tls_that_is_not_whole_ends_the_start(files: dict[str, Any], changed: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
-        tls_context(load_settings(**files | changed))
+        certificate_of(load_settings(**files | changed))
 
 
 def test_a_key_of_another_certificate_ends_the_start(
@@ -96,4 +100,74 @@ def test_a_key_of_another_certificate_ends_the_start(
 ) -> None:
     authority.issue_cert("other").private_key_pem.write_to_path(tmp_path / "key.pem")
     with pytest.raises(ConfigurationError, match="MCP_SSL_KEY_FILE"):
-        tls_context(load_settings(**files))
+        certificate_of(load_settings(**files))
+
+
+def shown(port: int) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", port), timeout=10))
+
+
+async def test_a_renewed_certificate_is_shown_without_a_restart(
+    files: dict[str, Any], authority: trustme.CA, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As certbot renews: the certificate first, then its key; in between they don't fit."""
+    now = 0.0
+    kept, key = Path(files["https_certificate_file"]), Path(files["https_key_file"])
+    certificate = Certificate(kept, key, clock=lambda: now)
+    first = in_file(kept)
+    renewed = authority.issue_cert("localhost")
+    async with served(scheme, tmp_path, tls=certificate) as service:
+        assert await asyncio.to_thread(shown, service.port) == first
+        replaced(kept, renewed.cert_chain_pems[0])
+        now += 11
+        assert await asyncio.to_thread(shown, service.port) == first
+        assert "the certificate before is kept" in capsys.readouterr().out
+        replaced(key, renewed.private_key_pem)
+        now += 5
+        assert await asyncio.to_thread(shown, service.port) == first  # looked at every ten seconds at most
+        now += 6
+        assert await asyncio.to_thread(shown, service.port) == in_file(kept) != first
+        assert "the certificate was renewed" in capsys.readouterr().out
+        await asyncio.to_thread(kept.unlink)
+        now += 11
+        assert await asyncio.to_thread(shown, service.port) != first
+        assert "can't be read" in capsys.readouterr().out
+
+
+def in_file(certificate: Path) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(certificate.read_text())
+
+
+def replaced(file: Path, blob: trustme.Blob) -> None:
+    fresh = file.with_suffix(".new")
+    blob.write_to_path(fresh)
+    fresh.replace(file)
+
+
+@pytest.mark.parametrize(
+    "command", [["docker/healthcheck.py"], ["-m", "mcp_memory.cli", "healthcheck"]], ids=["image", "memory"]
+)
+async def test_the_health_checks_ask_by_https(files: dict[str, Any], tmp_path: Path, command: list[str]) -> None:
+    async def healthy(scope: Any, receive: Any, send: Any) -> None:
+        await JSONResponse({"status": "ok", "storage": {"status": "healthy"}})(scope, receive, send)
+
+    async with served(healthy, tmp_path, tls=certificate_of(load_settings(**files))) as service:
+        address = tmp_path / "address"
+        await asyncio.to_thread(address.write_text, f"https://127.0.0.1:{service.port}/mem")
+        environment = {
+            "MCP_ADDRESS_FILE": str(address),
+            "MCP_HTTPS_ENABLED": "true",
+            "MCP_HTTP_PORT": str(service.port),
+        }
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("ok")
