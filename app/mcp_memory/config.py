@@ -181,10 +181,11 @@ class Settings(BaseSettings):
     """Port of gRPC on the Qdrant server."""
     qdrant_ca_file: ExpandedPath | None = Field(None, validation_alias="MCP_QDRANT_CA_FILE")
     """Certificate authority that the Qdrant server's certificate is checked against."""
-    qdrant_timeout: float = Field(
-        10.0, gt=0, le=300, validation_alias="MCP_QDRANT_TIMEOUT", json_schema_extra=unit("seconds")
+    qdrant_timeout: float | None = Field(
+        None, gt=0, le=300, validation_alias="MCP_QDRANT_TIMEOUT", json_schema_extra=unit("seconds")
     )
-    """Seconds that one call to the Qdrant server may take."""
+    """Seconds that one call to the Qdrant server may take; 10 if not set, 20 where `MCP_QDRANT_URL` names several nodes: a node
+    needs about ten to go on without another one that hangs."""
     qdrant_shard_number: int | None = Field(
         None, ge=1, le=1024, validation_alias="MCP_QDRANT_SHARD_NUMBER", json_schema_extra=unit("shards")
     )
@@ -210,10 +211,11 @@ class Settings(BaseSettings):
         5, ge=1, le=1000, validation_alias="MCP_BREAKER_FAILURES", json_schema_extra=unit("failures")
     )
     """Failures of the storage in a row that open the circuit breaker."""
-    breaker_seconds: float = Field(
-        60.0, gt=0, le=86_400, validation_alias="MCP_BREAKER_SECONDS", json_schema_extra=unit("seconds")
+    breaker_seconds: float | None = Field(
+        None, gt=0, le=86_400, validation_alias="MCP_BREAKER_SECONDS", json_schema_extra=unit("seconds")
     )
-    """Seconds until an open circuit breaker lets one request through."""
+    """Seconds until an open circuit breaker lets one request through; 60 if not set, 5 where `MCP_QDRANT_URL` names several
+    nodes, which go on without one of them."""
 
     # Embedding
     embedding_model: str = Field("all-MiniLM-L6-v2", min_length=1, validation_alias="MCP_EMBEDDING_MODEL")
@@ -434,6 +436,16 @@ class Settings(BaseSettings):
     def qdrant_urls(self) -> tuple[str, ...]:
         """The addresses in MCP_QDRANT_URL."""
         return tuple(url.strip().rstrip("/") for url in (self.qdrant_url or "").split(",") if url.strip())
+
+    @property
+    def qdrant_seconds(self) -> float:
+        """What MCP_QDRANT_TIMEOUT says, or its default for one server or several nodes (docs/decisions/cut-off-nodes.md)."""
+        return self.qdrant_timeout or (20.0 if len(self.qdrant_urls) > 1 else 10.0)
+
+    @property
+    def open_seconds(self) -> float:
+        """What MCP_BREAKER_SECONDS says, or its default for one place or several nodes."""
+        return self.breaker_seconds or (5.0 if len(self.qdrant_urls) > 1 else 60.0)
 
     @property
     def qdrant_path(self) -> Path:

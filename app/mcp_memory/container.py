@@ -141,8 +141,8 @@ def breaker_options(settings: Settings) -> BreakerOptions:
     """A request to a Qdrant server has a deadline of its own, and its turn another as long; an operation is a few of them, one
     after another. Waiting for turns is overload, which the connection names: this time-out must not come before it, as it counts
     against Qdrant."""
-    timeout = REQUESTS_AN_OPERATION * 2 * settings.qdrant_timeout if settings.qdrant_urls else None
-    return BreakerOptions(failures=settings.breaker_failures, seconds=settings.breaker_seconds, timeout=timeout)
+    timeout = REQUESTS_AN_OPERATION * 2 * settings.qdrant_seconds if settings.qdrant_urls else None
+    return BreakerOptions(failures=settings.breaker_failures, seconds=settings.open_seconds, timeout=timeout)
 
 
 def storage_folder(settings: Settings) -> Path | None:
@@ -191,7 +191,7 @@ def server_options(settings: Settings, model: ModelIdentity) -> ServerOptions:
         ca_file=settings.qdrant_ca_file,
         prefer_grpc=settings.qdrant_prefer_grpc,
         grpc_port=settings.qdrant_grpc_port,
-        timeout=settings.qdrant_timeout,
+        timeout=settings.qdrant_seconds,
         quantization=settings.quantization_enabled,
         quantization_kind=settings.quantization_kind.value,
         on_disk_payload=settings.on_disk_payload,

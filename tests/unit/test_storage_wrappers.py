@@ -107,6 +107,15 @@ def test_an_operation_on_a_server_may_wait_for_every_request_and_its_turn() -> N
     assert breaker_options(Settings(qdrant_url=None)).timeout is None
 
 
+def test_several_nodes_have_a_longer_deadline_and_a_shorter_break_than_one_place() -> None:
+    one, three = Settings(qdrant_url="http://a:6333"), Settings(qdrant_url="http://a:6333,http://b:6333,http://c:6333")
+    assert (one.qdrant_seconds, breaker_options(one).seconds) == (10.0, 60.0)
+    assert (three.qdrant_seconds, breaker_options(three).seconds) == (20.0, 5.0)
+    given = Settings(qdrant_url="http://a:6333,http://b:6333", qdrant_timeout=4.0, breaker_seconds=60.0)
+    assert (given.qdrant_seconds, breaker_options(given).seconds) == (4.0, 60.0)
+    assert breaker_options(Settings(qdrant_url=None)).seconds == 60.0
+
+
 def _timed(operation: str) -> float:
     """How many calls of this operation the metrics have seen."""
     return sum(

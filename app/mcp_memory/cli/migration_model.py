@@ -95,7 +95,7 @@ async def _run(wishes: ModelWishes, place: Place, checkpoint: Path) -> int:
             batch_size=wishes.batch_size,
             resume=wishes.resume,
             keep_backup=wishes.keep_backup,
-            settle_seconds=place.settings.qdrant_timeout,
+            settle_seconds=place.settings.qdrant_seconds,
         )
         with terminal_progress("Re-embedded", every=100) as progress, stop_on_signals() as stopping:
             report = await ModelChange(

@@ -16,7 +16,8 @@ import tenacity
 
 from mcp_memory.addresses import check_proxies, shown_url
 from mcp_memory.domain.errors import ConfigurationError, StorageBusyError, StorageUnavailableError
-from mcp_memory.storage.qdrant_server.failures import WriteUnfinishedError, passing, to_error
+from mcp_memory.storage.qdrant_server.failures import NodeSilentError, WriteUnfinishedError, passing, refusal, to_error
+from mcp_memory.storage.qdrant_server.nodes import Nodes, answer_of_a_living_node
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ class Connection:
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
         self._clients: list[AsyncQdrantClient] = []
-        self._current = 0
+        self._nodes = Nodes(options.urls)
         self._slots = asyncio.Semaphore(CONCURRENT)
 
     def open(self) -> None:
@@ -64,12 +65,12 @@ class Connection:
     @property
     def address(self) -> str:
         """The node that requests go to."""
-        return self._options.urls[self._current]
+        return self._nodes.address
 
     async def run(
         self, request: Callable[[AsyncQdrantClient], Awaitable[T]], what: str, *, seconds: float | None = None
     ) -> T:
-        """The request's answer; sent again, to the next node, where that may help, until the deadline.
+        """The request's answer; sent again where that may help, to another node where this one is silent, until the deadline.
 
         Raises StorageUnavailableError after `seconds`, StorageBusyError where it had no turn in as long, and what
         `failures.to_error` makes of a refusal.
@@ -79,18 +80,20 @@ class Connection:
         limit = self._options.timeout if seconds is None else seconds
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception(passing),
-            stop=tenacity.stop_after_delay(min(limit, self._options.retry_seconds)),
+            stop=_enough(min(limit, self._options.retry_seconds), attempts=len(self._clients) + 1),
             wait=tenacity.wait_random_exponential(multiplier=_RETRY_FIRST, max=_RETRY_LONGEST),
-            before_sleep=self._turn,
+            before_sleep=lambda state: self._turn(node, state),
             reraise=True,
         )
+        node = self._nodes.current
         try:
             async with self._slot(limit, what), asyncio.timeout(limit):
                 async for attempt in retrying:
+                    node = self._nodes.current
                     with attempt:
-                        return await request(self._clients[self._current])
+                        return await self._ask(request, node)
         except TimeoutError:
-            self._next()
+            self._nodes.leave(node)
             raise StorageUnavailableError(
                 f"Qdrant at {self._options.where} did not answer within {limit:g} s for {what} (MCP_QDRANT_TIMEOUT)."
             ) from None
@@ -141,14 +144,34 @@ class Connection:
 
         return await self.run(ask, what)
 
-    def _turn(self, state: tenacity.RetryCallState) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        log.debug("request to Qdrant at %s failed, trying again: %s", self.address, error)
-        self._next()
+    async def _ask(self, request: Callable[[AsyncQdrantClient], Awaitable[T]], node: int) -> T:
+        client = self._clients[node]
+        if len(self._clients) == 1:
+            return await request(client)
+        return await answer_of_a_living_node(request, client, self._options.urls[node])
 
-    def _next(self) -> None:
-        if len(self._clients) > 1:
-            self._current = (self._current + 1) % len(self._clients)
+    def _turn(self, node: int, state: tenacity.RetryCallState) -> None:
+        """Before a request is sent again: to the same node where that one has refused it once, to another where it is silent.
+
+        A node that has just found out that another one is away does without it from then on; the next would have to find out.
+        """
+        error = state.outcome.exception() if state.outcome else None
+        log.debug("request to Qdrant at %s failed, trying again: %s", self._options.urls[node], error)
+        answered = error is not None and refusal(error) is not None
+        if not answered or state.attempt_number % 2 == 0:
+            self._nodes.leave(node, silent=not answered)
+
+
+def _enough(seconds: float, *, attempts: int) -> Callable[[tenacity.RetryCallState], bool]:
+    """Whether a request was sent often enough: for so long behind its first failure, and to every node. A cluster that has lost
+    a node may take ten seconds for the refusal of what it then does at once."""
+    failures: list[float] = []
+
+    def enough(state: tenacity.RetryCallState) -> bool:
+        failures.append(state.outcome_timestamp or 0.0)
+        return len(failures) >= attempts and failures[-1] - failures[0] >= seconds
+
+    return enough
 
 
 def _driver_errors() -> tuple[type[Exception], ...]:
@@ -156,7 +179,7 @@ def _driver_errors() -> tuple[type[Exception], ...]:
     from qdrant_client.common.client_exceptions import QdrantException  # noqa: PLC0415
     from qdrant_client.http.exceptions import ApiException  # noqa: PLC0415
 
-    return (ApiException, QdrantException, grpc.RpcError, WriteUnfinishedError, ssl.SSLError)
+    return (ApiException, QdrantException, grpc.RpcError, WriteUnfinishedError, NodeSilentError, ssl.SSLError)
 
 
 def _client(url: str, options: ServerOptions) -> AsyncQdrantClient:

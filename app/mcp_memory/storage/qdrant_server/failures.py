@@ -49,6 +49,10 @@ class WriteUnfinishedError(Exception):
     """The server has taken a write into its log and not applied it in time: it may not be acknowledged yet."""
 
 
+class NodeSilentError(Exception):
+    """A node of a cluster has stopped answering anything; its address."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A refusal, in the terms of HTTP."""
@@ -97,7 +101,7 @@ def broken(error: BaseException) -> Exception | None:
 
 def passing(error: BaseException) -> bool:
     """Whether sending the request again may help. All of ours may be sent twice: ids and conditions make them idempotent."""
-    if isinstance(error, WriteUnfinishedError):
+    if isinstance(error, WriteUnfinishedError | NodeSilentError):
         return True
     answer = refusal(error)
     if answer is not None:
@@ -112,6 +116,8 @@ def to_error(error: Exception, what: str, options: ServerOptions) -> StorageErro
         return StorageUnavailableError(
             f"Qdrant at {options.where} took {what} into its log but did not apply it in time; send it again."
         )
+    if isinstance(error, NodeSilentError):
+        return StorageUnavailableError(f"No node of Qdrant at {options.where} answers {what}; last asked: {error}.")
     answer = refusal(error)
     if answer is not None:
         return _refused(answer, what, options)
