@@ -1,6 +1,7 @@
 """How long a cluster of three Qdrant nodes refuses requests when one hangs or is cut off, and when that is over.
 
-usage: QDRANT_BIN=qdrant unshare --net python -m benchmarks.server_cluster_away [--away paused,cut] [--node 0] [--seconds 30]
+usage: QDRANT_BIN=qdrant unshare --net python -m benchmarks.server_cluster_away [--away paused,cut] [--node 0]
+           [--seconds 30] [--ordering medium]
 
 As root, in a network of its own: each node is in a namespace, on one bridge. `paused` is SIGSTOP: connections stay and nothing
 answers. `cut` drops every packet from and to the node, as a failed switch does. Eight clients store one memory or up to twelve,
@@ -27,7 +28,7 @@ from pathlib import Path
 import httpx
 
 from benchmarks.server_cluster import MODEL, memory
-from mcp_memory.config import Settings
+from mcp_memory.config import Settings, WriteOrdering
 from mcp_memory.container import breaker_options, server_options
 from mcp_memory.domain.errors import StorageError
 from mcp_memory.domain.memory import MemoryChanges
@@ -156,11 +157,12 @@ class Clients:
         return f"{len(answered) - 2:,} | {until} | {silence:.1f}"
 
 
-async def measure(nodes: list[Node], number: int, how: str, seconds: float) -> str:
+async def measure(nodes: list[Node], number: int, how: str, seconds: float, ordering: str) -> str:
     """A line of the table."""
     settings = Settings(
         qdrant_url=",".join(node.url for node in nodes),
-        collection=f"away_{number}_{how}",
+        collection=f"away_{number}_{how}_{seconds:.0f}",
+        qdrant_write_ordering=WriteOrdering(ordering),
         qdrant_shard_number=3,
         qdrant_replication_factor=2,
         qdrant_write_consistency_factor=1,
@@ -197,6 +199,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--away", default="paused,cut")
     parser.add_argument("--node", default="0", help="which nodes, one after another: 0,1,2")
+    parser.add_argument("--ordering", default="medium", choices=["weak", "medium", "strong"])
     parser.add_argument("--seconds", default="30", help="how long each is away: 7,30")
     arguments = parser.parse_args()
     command("ip", "link", "set", "lo", "up")
@@ -215,7 +218,7 @@ async def main() -> None:
         for how in arguments.away.split(","):
             for number in arguments.node.split(","):
                 for seconds in arguments.seconds.split(","):
-                    print(await measure(nodes, int(number), how, float(seconds)), flush=True)
+                    print(await measure(nodes, int(number), how, float(seconds), arguments.ordering), flush=True)
 
 
 if __name__ == "__main__":

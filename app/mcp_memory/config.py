@@ -83,6 +83,14 @@ class Backend(StrEnum):
     SQLITE_VEC = "sqlite_vec"
 
 
+class WriteOrdering(StrEnum):
+    """Who puts the writes of several clients to one memory in order, in a cluster."""
+
+    WEAK = "weak"
+    MEDIUM = "medium"
+    STRONG = "strong"
+
+
 class QuantizationKind(StrEnum):
     BINARY = "binary"
     INT8 = "int8"
@@ -205,6 +213,11 @@ class Settings(BaseSettings):
         pattern=r"^(?i:majority|quorum|all|[1-9][0-9]?)$",
     )
     """`majority`, `quorum`, `all`, or a number of replicas asked on a read."""
+
+    qdrant_write_ordering: WriteOrdering = Field(WriteOrdering.MEDIUM, validation_alias="MCP_QDRANT_WRITE_ORDERING")
+    """Who puts writes in order where memories have replicas: one of them (`medium`), always the same one (`strong`, which stops
+    where that one is away), nobody (`weak`: a node that is away holds writes up for less long, but two services that write one
+    memory in the same moment may leave replicas that differ)."""
 
     # Circuit breaker
     breaker_failures: int = Field(

@@ -199,6 +199,7 @@ def server_options(settings: Settings, model: ModelIdentity) -> ServerOptions:
         replication_factor=settings.qdrant_replication_factor,
         write_consistency_factor=settings.qdrant_write_consistency_factor,
         read_consistency=settings.qdrant_read_consistency,
+        write_ordering=settings.qdrant_write_ordering.value,
     )
 
 

@@ -1,37 +1,50 @@
-"""kill -9 on a Qdrant server, or on one node of three, while memories are stored and deleted: nothing acknowledged is lost."""
+"""kill -9 on a Qdrant server, or on one node of three, or a node that hangs, while memories are stored and deleted: nothing
+acknowledged is lost, and what is refused is refused for seconds.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from mcp_memory.config import Settings
+from mcp_memory.container import breaker_options, server_options
 from mcp_memory.domain.errors import StorageError
 from mcp_memory.domain.query import EVERYTHING
-from mcp_memory.storage.base import UpsertMode
+from mcp_memory.storage.base import BaseStorage, UpsertMode
+from mcp_memory.storage.breaker import guarded
 from mcp_memory.storage.qdrant_server.backend import QdrantServerStorage
 from mcp_memory.storage.qdrant_server.lifecycle import physical_name
 from mcp_memory.storage.qdrant_server.options import ServerOptions
-from qdrant_server import NEWS_SECONDS, QdrantServer, cluster, own_server, wait_for_peers, wait_for_replicas
+from qdrant_server import NEWS_SECONDS, QdrantServer, binary, cluster, own_server, wait_for_peers, wait_for_replicas
 from storage_samples import MODEL, memory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
+
+REFUSING_SECONDS = 15.0
+"""How long a cluster that has lost a node, or got it back, may refuse requests."""
+HANGING_SECONDS = 25.0
 
 
 class Writer:
     """Stores and deletes one memory after another, and keeps account of what was acknowledged."""
 
-    def __init__(self, storage: QdrantServerStorage, seed: int) -> None:
+    def __init__(self, storage: BaseStorage, seed: int, *, name: str = "memory") -> None:
         self._storage = storage
+        self._name = name
         self._draw = random.Random(seed)
         self._number = 0
         self.present: set[str] = set()
         self.absent: set[str] = set()
         self.unsure: set[str] = set()
-        self.failed = 0
+        self.refused_at: list[float] = []
         self.stored = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -43,12 +56,12 @@ class Writer:
 
     async def _store(self) -> None:
         self._number += 1
-        item = memory(f"memory {self._number}")
+        item = memory(f"{self._name} {self._number}")
         hash_ = item.memory.content_hash
         try:
             await self._storage.upsert([item], mode=UpsertMode.INSERT)
         except StorageError:
-            self.failed += 1
+            self.refused_at.append(time.monotonic())
             self.unsure.add(hash_)
         else:
             self.present.add(hash_)
@@ -57,24 +70,30 @@ class Writer:
     async def _delete(self, hash_: str) -> None:
         self.present.discard(hash_)
         try:
-            await self._storage.delete([hash_])
+            there = await self._storage.delete([hash_])
         except StorageError:
-            self.failed += 1
+            self.refused_at.append(time.monotonic())
             self.unsure.add(hash_)
         else:
+            assert there, f"{hash_} was acknowledged, and isn't there to be deleted"
             self.absent.add(hash_)
 
     async def check(self) -> None:
-        """Every acknowledged memory is there and whole, none that was deleted, and nothing else but what nobody promised."""
+        """As `check_own`, and nobody else has stored anything."""
+        assert await self._storage.count(EVERYTHING) == await self.check_own()
+
+    async def check_own(self) -> int:
+        """How many are there: every acknowledged memory, whole, none that was deleted, and nothing but what nobody promised."""
         hashes = sorted(self.present | self.absent | self.unsure)
         found = await self._storage.get_embedded(hashes)
-        assert self.present <= found.keys()
-        assert not self.absent & found.keys()
-        assert await self._storage.count(EVERYTHING) == len(found)
+        assert not self.present - found.keys()
+        back = self.absent & found.keys()
+        assert not back, [found[hash_].memory.content for hash_ in back]
         for hash_ in self.present:
             expected = memory(found[hash_].memory.content)
             assert found[hash_].memory.content_hash == hash_ == expected.memory.content_hash
             assert float(found[hash_].vector @ expected.vector) > 0.9999
+        return len(found)
 
 
 async def until_some_more(writer: Writer, count: int) -> None:
@@ -116,7 +135,7 @@ async def test_a_restart_is_bridged_by_trying_again(tmp_path: Path) -> None:
         await until_some_more(writer, 20)
         stop.set()
         await task
-        assert writer.failed == 0
+        assert not writer.refused_at
         await writer.check()
         await storage.close()
 
@@ -155,4 +174,54 @@ async def test_any_node_of_three_may_be_killed_and_reads_and_writes_go_on(tmp_pa
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await writer.check()
+        await storage.close()
+
+
+async def hang_each_way(servers: list[QdrantServer], writers: list[Writer]) -> None:
+    """The node that is asked, then another one, stops for a while and goes on where it was."""
+    collection = physical_name("memories", MODEL)
+    for victim in (servers[0], servers[2]):
+        await asyncio.gather(*(until_some_more(writer, 5) for writer in writers))
+        os.kill(victim.pid, signal.SIGSTOP)
+        stopped = time.monotonic()
+        try:
+            await asyncio.sleep(HANGING_SECONDS)
+            await until_some_more(writers[0], 5)
+        finally:
+            os.kill(victim.pid, signal.SIGCONT)
+        went_on = time.monotonic()
+        await asyncio.to_thread(wait_for_replicas, servers, collection, steady=NEWS_SECONDS)
+        refused = [moment for writer in writers for moment in writer.refused_at if moment > stopped]
+        late = [
+            moment - stopped
+            for moment in refused
+            if stopped + REFUSING_SECONDS < moment < went_on or moment > went_on + REFUSING_SECONDS
+        ]
+        assert not late, (
+            f"refused later than {REFUSING_SECONDS:g} s behind the stop or its end ({went_on - stopped:.0f} s): {late}"
+        )
+
+
+@pytest.mark.timeout(600)
+async def test_a_node_that_hangs_keeps_nobody_waiting_for_long_and_loses_nothing(tmp_path: Path) -> None:
+    if binary() is None:
+        pytest.skip("needs the processes of a cluster: set QDRANT_BIN to a qdrant binary >= 1.19")
+    with cluster(tmp_path) as servers:
+        settings = Settings(
+            qdrant_url=",".join(server.url for server in servers),
+            qdrant_shard_number=3,
+            qdrant_replication_factor=2,
+            qdrant_write_consistency_factor=1,
+        )
+        storage = guarded(QdrantServerStorage(server_options(settings, MODEL)), breaker_options(settings))
+        await storage.initialize()
+        await asyncio.to_thread(wait_for_replicas, servers, physical_name("memories", MODEL))
+        writers, stop = [Writer(storage, seed, name=f"writer {seed}") for seed in range(4)], asyncio.Event()
+        tasks = [asyncio.create_task(writer.run(stop)) for writer in writers]
+        try:
+            await hang_each_way(servers, writers)
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
+        assert await storage.count(EVERYTHING) == sum([await writer.check_own() for writer in writers])
         await storage.close()

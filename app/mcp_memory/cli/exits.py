@@ -22,6 +22,7 @@ from mcp_memory.domain.errors import (
     StorageUnavailableError,
 )
 from mcp_memory.native import unloadable
+from mcp_memory.system.journal import is_journal
 
 OK = 0
 FAILURE = 1
@@ -59,8 +60,14 @@ def end_with(error: MemoryServiceError, *, as_json: bool = False) -> NoReturn:
     """Say what happened and end the process."""
     if as_json:
         print(json.dumps({"error": {"code": error.code, "message": error.message}}))
-    print(words(error), file=sys.stderr)
+    print(_in_one_record(words(error)) if is_journal(sys.stderr) else words(error), file=sys.stderr)
     sys.exit(exit_code(error))
+
+
+def _in_one_record(text: str) -> str:
+    from mcp_memory.logs import one_line  # noqa: PLC0415 - structlog is heavy, and most commands end without it
+
+    return one_line(text)
 
 
 def ending_in_words(run: Callable[[], None]) -> None:

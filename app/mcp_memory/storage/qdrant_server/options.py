@@ -36,6 +36,8 @@ class ServerOptions:
     write_consistency_factor: int | None = None
     read_consistency: str | None = None
     """How many replicas must agree on a read: a number, majority, quorum or all; None: one answers."""
+    write_ordering: str = "medium"
+    """With replicas: medium or strong, a leader puts a shard's writes in order; weak, the node asked sends them to all."""
     managed: bool = True
     """False: the collection is used as it is found, neither created, nor noted, nor tuned. For those of a model change."""
 

@@ -153,7 +153,7 @@ class Writes:
         """With replicas, one leader puts writes in order: conditions would otherwise be judged differently by each."""
         from qdrant_client.models import WriteOrdering  # noqa: PLC0415
 
-        return WriteOrdering.MEDIUM if (self._options.replication_factor or 1) > 1 else None
+        return WriteOrdering(self._options.write_ordering) if (self._options.replication_factor or 1) > 1 else None
 
 
 def _changed(payload: Mapping[str, Any], changes: MemoryChanges) -> dict[str, Any]:
