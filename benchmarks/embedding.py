@@ -22,12 +22,12 @@ LONG = "The train to Utrecht leaves from platform 5b at 07:52 on weekdays. " * 3
 
 
 def memory() -> str:
-    """Resident, proportional and anonymous memory of this process in MB, where the kernel says it."""
+    """Resident, proportional and anonymous memory of this process in MiB, where the kernel says it."""
     rollup = Path("/proc/self/smaps_rollup")
     if not rollup.exists():
         return "memory unknown on this platform"
     fields = {line.split()[0]: int(line.split()[1]) / 1024 for line in rollup.read_text("ascii").splitlines()[1:]}
-    return f"RSS {fields['Rss:']:.0f} MB, PSS {fields['Pss:']:.0f} MB, anonymous {fields['Pss_Anon:']:.0f} MB"
+    return f"RSS {fields['Rss:']:.0f} MiB, PSS {fields['Pss:']:.0f} MiB, anonymous {fields['Pss_Anon:']:.0f} MiB"
 
 
 def say(what: str, figure: str) -> None:

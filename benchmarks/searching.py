@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.embedded_corpus import EmbeddedCorpus
 from benchmarks.http_load import Latencies, Request, connected, meanwhile, one_by_one, rate, search
-from benchmarks.server import MEGABYTE, Server, serving
+from benchmarks.server import MEBIBYTE, Server, serving
 from benchmarks.table import Table
 from mcp_memory.domain.memory import content_hash
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
@@ -92,7 +92,7 @@ def _searches(
     held = server.held()
     table.row(
         f"memory after that{state}",
-        f"{held.pss / MEGABYTE:.0f} MB PSS ({held.rss / MEGABYTE:.0f} MB RSS)",
+        f"{held.pss / MEBIBYTE:.0f} MiB PSS ({held.rss / MEBIBYTE:.0f} MiB RSS)",
         "",
         held.by_process,
     )
@@ -149,7 +149,7 @@ async def _storing_here(server: Server, table: Table, state: str) -> None:
     )
     async with connected(server.port) as connection:
         stats = await connection.ask(Request("GET", "/api/storage/stats"))
-    table.row(f"the store on disk{state}", f"{stats['disk_data_size'] / MEGABYTE:.0f} MB")
+    table.row(f"the store on disk{state}", f"{stats['disk_data_size'] / MEBIBYTE:.0f} MiB")
 
 
 async def _fill(path: Path, corpus: EmbeddedCorpus, count: int, *, quantized: bool) -> float:

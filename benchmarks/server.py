@@ -19,7 +19,7 @@ import psutil
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
 from mcp_memory.storage.qdrant_embedded.lock import holder
 
-MEGABYTE = 1024 * 1024
+MEBIBYTE = 1024 * 1024
 SETTINGS = ("MCP_", "QDRANT_", "OPENAI_", "LOG_LEVEL", "WEB_CONCURRENCY")
 
 
@@ -69,7 +69,7 @@ class Server:
             ),
             files=sum(process.num_fds() if sys.platform != "win32" else 0 for process in processes),
             threads=sum(process.num_threads() for process in processes),
-            by_process=", ".join(f"{name} {share / MEGABYTE:.0f}" for name, share in zip(names, pss, strict=True)),
+            by_process=", ".join(f"{name} {share / MEBIBYTE:.0f}" for name, share in zip(names, pss, strict=True)),
         )
 
     def cpu_seconds(self) -> float:

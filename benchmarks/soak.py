@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.http_load import Connection, Request, connected, search
-from benchmarks.server import MEGABYTE, Held, Server, serving
+from benchmarks.server import MEBIBYTE, Held, Server, serving
 from mcp_memory.domain.memory import content_hash
 
 CLIENTS = 4
@@ -30,7 +30,7 @@ KEPT_EACH = 250
 WARM_UP = 0.3
 """Part of the time that isn't judged: caches, arenas and the store's segments fill."""
 SAMPLES = 60
-MOST_GROWTH = {"anonymous": 32 * MEGABYTE, "files": 24, "threads": 6}
+MOST_GROWTH = {"anonymous": 32 * MEBIBYTE, "files": 24, "threads": 6}
 """Between the first third behind the warm-up and the last: more is a leak, or will be one in an hour."""
 SUBJECTS = ("the invoice", "our harbour", "a kernel", "the violin", "her glacier", "that budget", "the orchard")
 EVENTS = ("was moved to Tuesday", "needs a second look", "failed in the night", "is Priya's now", "got cheaper")
@@ -129,7 +129,7 @@ def judge(samples: Sequence[Sample], seconds: float) -> list[str]:
             statistics.median(getattr(sample.held, name) for sample in part)
             for part in (judged[:third], judged[-third:])
         )
-        scale = MEGABYTE if name == "anonymous" else 1
+        scale = MEBIBYTE if name == "anonymous" else 1
         words = (
             f"{name}: {before / scale:.0f} at first, {after / scale:.0f} at last, at most {most // scale} more allowed"
         )
@@ -145,10 +145,10 @@ def main() -> int:
     seconds = parser.parse_args().seconds
     with tempfile.TemporaryDirectory(prefix="mcp-memory-soak-") as folder, serving(Path(folder)) as server:
         samples, counts = asyncio.run(load(server, seconds))
-        print("seconds  requests  anonymous MB  PSS MB  RSS MB  files  threads  PSS of each")
+        print("seconds  requests  anonymous MiB  PSS MiB  RSS MiB  files  threads  PSS of each")
         for sample in samples[:: max(1, len(samples) // 12)]:
             held = sample.held
-            memory = "".join(f"{value / MEGABYTE:8.0f}" for value in (held.anonymous, held.pss, held.rss))
+            memory = "".join(f"{value / MEBIBYTE:8.0f}" for value in (held.anonymous, held.pss, held.rss))
             print(
                 f"{sample.seconds:7.0f} {sample.requests:9,}      {memory}  {held.files:5}  {held.threads:7}  {held.by_process}"
             )

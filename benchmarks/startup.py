@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.server import MEGABYTE, environment, serving
+from benchmarks.server import MEBIBYTE, environment, serving
 from benchmarks.table import Table
 
 TIMES = 5
@@ -50,11 +50,11 @@ def measure(folder: Path) -> None:
     with serving(folder) as server:
         time.sleep(SETTLE_SECONDS)
         held = server.held()
-        _row_of_memory(table, "idle, before the first request", held.rss, held.pss, f"PSS in MB: {held.by_process}")
+        _row_of_memory(table, "idle, before the first request", held.rss, held.pss, f"PSS in MiB: {held.by_process}")
         server.memory("store", "The first memory loads what storing needs")
         server.memory("search", "what storing needs")
         held = server.held()
-        _row_of_memory(table, "after a first store and search", held.rss, held.pss, f"PSS in MB: {held.by_process}")
+        _row_of_memory(table, "after a first store and search", held.rss, held.pss, f"PSS in MiB: {held.by_process}")
         attached = [_seconds_to_initialize(server.environment) for _ in range(TIMES)]
     table.row("`memory mcp` to the answer of initialize, beside a server", _median(attached), "<= 0.5 s")
     alone = []
@@ -76,7 +76,7 @@ def imports() -> None:
 
 
 def _row_of_memory(table: Table, what: str, rss: int, pss: int, compared: str) -> None:
-    measured = f"{pss / MEGABYTE:.0f} MB PSS ({rss / MEGABYTE:.0f} MB RSS)"
+    measured = f"{pss / MEBIBYTE:.0f} MiB PSS ({rss / MEBIBYTE:.0f} MiB RSS)"
     table.row(f"resident memory of all processes, {what}", measured, "<= 250 MB", f"the original: 337 MB; {compared}")
 
 

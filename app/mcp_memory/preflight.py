@@ -23,7 +23,7 @@ from mcp_memory.system.owners import owner_of, refuse_other_users, user_name
 from mcp_memory.zones import system_zone
 
 FIRST_QDRANT_WITH_LARGE_PAGES = (1, 19)
-"""Its allocator is the first that is built for pages of 16 and 64 kB on ARM64; older ones abort at their start."""
+"""Its allocator is the first that is built for pages of 16 and 64 KiB on ARM64; older ones abort at their start."""
 COMMON_PAGE = 4096
 SMALLEST_SPACE = 8 * 1024 * 1024
 """Bytes without which not even an empty store can be made."""
@@ -162,7 +162,7 @@ def page_size() -> int:
 
 def check_page_size(page: int, url: str, version: str | None) -> None:
     """Raises ConfigurationError where Qdrant is too old for this machine's pages; warns where it doesn't answer."""
-    advice = f'Qdrant before v1.19.0 aborts on ARM64 machines with pages of {page // 1024} kB ("Unsupported system page size")'
+    advice = f'Qdrant before v1.19.0 aborts on ARM64 machines with pages of {page // 1024} KiB ("Unsupported system page size")'
     if version is None:
         log.warning(f"Qdrant doesn't answer; if its image is older, that may be why: {advice}", url=url)
         return
@@ -170,7 +170,7 @@ def check_page_size(page: int, url: str, version: str | None) -> None:
     if found and (int(found[1]), int(found[2])) < FIRST_QDRANT_WITH_LARGE_PAGES:
         raise ConfigurationError(
             f"{advice}, and {url} is {version}: it would not start on this machine.\n"
-            "Use the image qdrant/qdrant:v1.19.0 or later, or boot a kernel with pages of 4 kB "
+            "Use the image qdrant/qdrant:v1.19.0 or later, or boot a kernel with pages of 4 KiB "
             "(Raspberry Pi 5: kernel=kernel8.img in config.txt)."
         )
 

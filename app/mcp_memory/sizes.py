@@ -1,4 +1,5 @@
-"""Bytes as a person reads them: kB, MB, GB and TB are powers of 1000, as on every disk that is sold and in every message here."""
+"""Bytes as a person reads them: kB, MB, GB and TB are powers of 1000, as on every disk that is sold and in every message here;
+KiB and MiB, powers of 1024, are written as such."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from filesystem import ELF_MACHINES, FileSystem
 pytestmark = pytest.mark.slow
 
 LARGEST_PAGE = 64 * 1024
-"""Kernels with 64 kB pages (and the 16 kB of a Raspberry Pi 5) can't load a library that is aligned to less."""
+"""Kernels with 64 KiB pages (and the 16 KiB of a Raspberry Pi 5) can't load a library that is aligned to less."""
 BUILD_TOOLS = {"gcc", "cc", "g++", "ld", "as", "make", "uv", "uvx", "pip", "pip3", "cargo", "curl", "wget", "git"}
 SITE_PACKAGES = "/app/.venv/lib/python3.13/site-packages"
 UNCHECKED_HASH = 1
@@ -29,7 +29,7 @@ def test_every_compiled_file_is_made_for_the_image_s_own_processor(filesystem: F
 
 def test_every_compiled_file_of_the_arm64_image_loads_on_kernels_with_64k_pages(filesystem: FileSystem) -> None:
     if filesystem.image.platform != "linux/arm64":
-        pytest.skip("AMD64 has pages of 4 kB only")
+        pytest.skip("AMD64 has pages of 4 KiB only")
     small = {elf.path: min(elf.load_alignments) for elf in filesystem.elf_files() if elf.load_alignments}
     assert not {path: align for path, align in small.items() if align < LARGEST_PAGE}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-MEGABYTE = 1024 * 1024
+MEBIBYTE = 1024 * 1024
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from mcp_memory.domain.errors import StorageFullError
 from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.backup import back_up
-from mcp_memory.storage.qdrant_embedded.options import MEGABYTE, EmbeddedOptions
+from mcp_memory.storage.qdrant_embedded.options import MEBIBYTE, EmbeddedOptions
 from storage_samples import MODEL, collection, memory
 
 pytestmark = pytest.mark.anyio
@@ -49,11 +49,11 @@ def fill(disk: Path, leave: int) -> Path:
 
 
 async def test_writes_stop_before_the_disk_is_full_and_reads_go_on(small_disk: Path) -> None:
-    storage = build(small_disk, 64 * MEGABYTE)
+    storage = build(small_disk, 64 * MEBIBYTE)
     await storage.initialize()
     items = collection(300)
     await storage.upsert(items)
-    ballast = fill(small_disk, 60 * MEGABYTE)
+    ballast = fill(small_disk, 60 * MEBIBYTE)
     with pytest.raises(StorageFullError, match="No space left on device"):
         await storage.upsert([memory("one too many")])
     assert await storage.count(EVERYTHING) == 300
@@ -69,7 +69,7 @@ async def test_an_engine_killed_by_the_full_disk_is_survived_and_named(small_dis
     storage = build(small_disk, 0)
     await storage.initialize()
     acknowledged = []
-    ballast = fill(small_disk, 3 * MEGABYTE)
+    ballast = fill(small_disk, 3 * MEBIBYTE)
 
     async def write_until_it_is_full() -> None:
         for number in range(10_000):
@@ -113,7 +113,7 @@ async def test_a_store_that_was_closed_on_a_full_disk_is_read_from_a_copy_and_wr
 
 
 async def test_what_was_set_aside_opens_a_store_on_a_full_disk_and_lets_memories_be_deleted(small_disk: Path) -> None:
-    storage = build(small_disk, 32 * MEGABYTE)
+    storage = build(small_disk, 32 * MEBIBYTE)
     await storage.initialize()
     items = collection(100)
     await storage.upsert(items)
@@ -125,7 +125,7 @@ async def test_what_was_set_aside_opens_a_store_on_a_full_disk_and_lets_memories
     assert await storage.delete(hashes[:10]) == hashes[:10]
     await storage.close()
 
-    again = build(small_disk, 32 * MEGABYTE)
+    again = build(small_disk, 32 * MEBIBYTE)
     await again.initialize()
     assert await again.count(EVERYTHING) == 90
     assert await again.delete(hashes[10:20]) == hashes[10:20]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_disk import MEGABYTE, fill, small_disk
+from small_disk import MEBIBYTE, fill, small_disk
 
 from mcp_memory.domain.errors import StorageFullError
 from mcp_memory.domain.query import EVERYTHING, SearchMode, SearchQuery
@@ -32,7 +32,7 @@ async def test_a_full_disk_refuses_writes_as_full_and_goes_on_reading(server: Qd
     await storage.initialize()
     stored = [memory("before the disk was full")]
     await storage.upsert(stored)
-    ballast = fill(server.folder.parent, leave=40 * MEGABYTE)
+    ballast = fill(server.folder.parent, leave=40 * MEBIBYTE)
 
     async def store_until_refused() -> None:
         words = np.random.default_rng(0)

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from integration.memory_server import MemoryServer, environment, free_port, memory_server
-from reliability.small_disk import MEGABYTE, fill, small_disk
+from reliability.small_disk import MEBIBYTE, fill, small_disk
 
 pytestmark = [pytest.mark.slow]
 
@@ -31,7 +31,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def settings(disk: Path, reserve_megabytes: int) -> dict[str, str]:
     return {
         "MCP_QDRANT_STORAGE_PATH": str(disk / "qdrant"),
-        "MCP_QDRANT_DISK_RESERVE_BYTES": str(reserve_megabytes * MEGABYTE),
+        "MCP_QDRANT_DISK_RESERVE_BYTES": str(reserve_megabytes * MEBIBYTE),
         "MCP_BREAKER_SECONDS": "1",
     }
 
@@ -98,7 +98,7 @@ def test_writes_are_refused_with_507_before_the_disk_is_full_and_reads_go_on(dis
     with memory_server(tmp_path / "base", **settings(disk, 64)) as server, server.client() as client:
         kept = write(client, "The kept one").json()["content_hash"]
         acknowledged = {kept}
-        ballast = fill(disk, leave=70 * MEGABYTE)
+        ballast = fill(disk, leave=70 * MEBIBYTE)
         refused = write_until_refused(client, acknowledged)
         assert refused.status_code == 507
         error = refused.json()["error"]
@@ -131,7 +131,7 @@ def test_an_engine_killed_by_the_full_disk_is_named_and_nothing_acknowledged_is_
     with memory_server(tmp_path / "base", **settings(disk, 0)) as server, server.client() as client:
         kept = write(client, "The kept one").json()["content_hash"]
         acknowledged = {kept}
-        ballast = fill(disk, leave=3 * MEGABYTE)
+        ballast = fill(disk, leave=3 * MEBIBYTE)
         refused = write_until_refused(client, acknowledged)
         assert refused.status_code == 507, refused.text
         assert refused.json()["error"]["code"] == "storage_full"
@@ -182,7 +182,7 @@ def test_a_store_that_was_closed_on_a_full_disk_is_served_for_reading_exported_a
 def test_a_store_with_room_to_open_but_not_to_write_serves_reads_from_the_start(disk: Path, tmp_path: Path) -> None:
     with memory_server(tmp_path / "base", **settings(disk, 100)) as server, server.client() as client:
         kept = write(client, "The kept one").json()["content_hash"]
-    fill(disk, leave=90 * MEGABYTE)
+    fill(disk, leave=90 * MEBIBYTE)
     with memory_server(tmp_path / "base", **settings(disk, 100)) as server, server.client() as client:
         reads_go_on(server, client, kept)
         assert write(client, "one too many").status_code == 507

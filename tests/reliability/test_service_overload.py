@@ -14,7 +14,7 @@ from integration.memory_server import MemoryServer, memory_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.anyio]
 
-MEGABYTE = 1024 * 1024
+MEBIBYTE = 1024 * 1024
 CLIENTS = 600
 BODY = json.dumps({"memories": [{"content": "short", "metadata": {"filler": "x" * 700_000}}]}).encode()
 """0.7 MB: all clients' bodies together would be 420 MB."""
@@ -56,5 +56,5 @@ async def test_overload_is_answered_with_503_and_retry_after_and_memory_stays_bo
         assert set(statuses) == {200, 503}, statuses
         assert statuses[200] >= 16, statuses
         assert all(int(headers["retry-after"]) >= 1 for status, headers in answers if status == 503)
-        assert highest - before < 150 * MEGABYTE, f"{before / MEGABYTE:.0f} MB grew to {highest / MEGABYTE:.0f} MB"
+        assert highest - before < 150 * MEBIBYTE, f"{before / MEBIBYTE:.0f} MB grew to {highest / MEBIBYTE:.0f} MB"
         assert (await post(server, BODY))[0] == 200

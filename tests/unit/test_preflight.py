@@ -63,7 +63,7 @@ def test_full_disk_is_refused_before_a_store_is_made_there(tmp_path: Path, monke
 
 @pytest.mark.parametrize("version", ["1.18.2", "v1.15.0", "0.11.0"])
 def test_qdrant_that_aborts_on_large_pages_is_refused_with_a_way_out(version: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"(?s)pages of 16 kB.*v1\.19\.0") as caught:
+    with pytest.raises(ConfigurationError, match=r"(?s)pages of 16 KiB.*v1\.19\.0") as caught:
         preflight.check_page_size(16384, "http://qdrant:6333", version)
     assert "kernel8.img" in str(caught.value)
 

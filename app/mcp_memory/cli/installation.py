@@ -20,7 +20,7 @@ SHOWN = 3
 
 
 def machine() -> Finding:
-    page = f", pages of {os.sysconf('SC_PAGE_SIZE') // 1024} kB" if hasattr(os, "sysconf") else ""
+    page = f", pages of {os.sysconf('SC_PAGE_SIZE') // 1024} KiB" if hasattr(os, "sysconf") else ""
     detail = f"memory {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}{page}"
     if sys.maxsize <= 2**32:
         return Finding("Machine", Verdict.FAILED, detail, "Install a 64-bit Python: the engine has no 32-bit build.")

@@ -11,12 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from mcp_memory.storage.qdrant_embedded.folder import StorageFolder
-from mcp_memory.storage.qdrant_embedded.options import MEGABYTE, EmbeddedOptions, encode_options
+from mcp_memory.storage.qdrant_embedded.options import MEBIBYTE, EmbeddedOptions, encode_options
 
 MODULE = "mcp_memory.storage.qdrant_embedded.engine"
 PACKAGE = MODULE.rpartition(".")[0].encode()
 SECRET_PREFIXES = ("MCP_", "QDRANT_", "OPENAI_")
-LOG_BYTES = MEGABYTE
+LOG_BYTES = MEBIBYTE
 EX_TEMPFAIL = 75
 """The exit code of an engine that found the folder served by another."""
 

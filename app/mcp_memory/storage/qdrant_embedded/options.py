@@ -10,7 +10,7 @@ import msgspec
 
 from mcp_memory.domain.model import ModelIdentity
 
-MEGABYTE = 1024 * 1024
+MEBIBYTE = 1024 * 1024
 
 
 class Transport(StrEnum):
@@ -31,7 +31,7 @@ class EmbeddedOptions:
     quantization: bool = False
     """Binary quantization: one bit a dimension in RAM, originals on disk. False: results as without any quantization."""
     on_disk_payload: bool = True
-    disk_reserve_bytes: int = 128 * MEGABYTE
+    disk_reserve_bytes: int = 128 * MEBIBYTE
     """Free space below which writes are refused: the engine dies of SIGBUS where a mapped file can't grow."""
     graph_threshold: int = 50_000
     """Memories from which a graph is built in the background; 0: never."""
