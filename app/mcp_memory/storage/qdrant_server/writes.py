@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from mcp_memory.domain.errors import InvalidInputError, MemoryNotFoundError, StorageUnavailableError
@@ -43,7 +44,8 @@ class Writes:
             first.setdefault(item.memory.id, item)
         stored: set[str] = set()
         for batch in batches(list(first.values())):
-            stored |= await (self._insert(batch) if mode is UpsertMode.INSERT else self._replace(batch, mode))
+            async with self._alone_with([item.memory.id for item in batch]):
+                stored |= await (self._insert(batch) if mode is UpsertMode.INSERT else self._replace(batch, mode))
         outcomes = []
         for item in items:
             new = item.memory.id in stored
@@ -112,10 +114,11 @@ class Writes:
         selector = (
             PointIdsList(points=list(ids)) if where.empty or condition is None else FilterSelector(filter=condition)
         )
-        await self._connection.write(
-            lambda client: client.delete(self._alias, selector, wait=True, ordering=self._ordering()),
-            f"deleting {len(ids)} memories",
-        )
+        async with self._alone_with(ids):
+            await self._connection.write(
+                lambda client: client.delete(self._alias, selector, wait=True, ordering=self._ordering()),
+                f"deleting {len(ids)} memories",
+            )
 
     async def update(self, content_hash: str, changes: MemoryChanges) -> Memory:
         """Read, change, write back if the revision is still the one that was read, look whether that was so; again if not."""
@@ -148,6 +151,15 @@ class Writes:
             ),
             "changing a memory",
         )
+
+    @asynccontextmanager
+    async def _alone_with(self, ids: Sequence[str]) -> AsyncIterator[None]:
+        """Where no leader puts writes in order, those of this process to one memory come one after the other."""
+        async with AsyncExitStack() as stack:
+            if self._options.write_ordering == "weak":
+                for stripe in sorted({hash(id_) % _STRIPES for id_ in ids}):
+                    await stack.enter_async_context(self._stripes[stripe])
+            yield
 
     def _ordering(self) -> WriteOrdering | None:
         """With replicas, one leader puts writes in order: conditions would otherwise be judged differently by each."""
