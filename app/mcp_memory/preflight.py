@@ -117,16 +117,30 @@ def check_folder(folder: Path) -> None:
     nearest = _nearest(folder)
     if os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
         return
-    me, mine = os.getuid(), owner_of(nearest) == os.getuid()
+    me = os.getuid()
     raise ConfigurationError(
         f"The storage folder {folder} can't be used by user {user_name(me)}: {nearest} is not writable.\n"
-        + (
-            f"Let its user write to it:  chmod u+rwx {nearest}"
-            if mine
-            else f"Make the folder for this user:  sudo install -d -m 0700 -o {me} -g {os.getgid()} {folder}"
-        )
-        + '\nFor the volume of a container, docs/install.md has the one command ("A volume that root made").'
+        + (_mounted_read_only(folder, nearest) or _of_wrong_owner_or_mode(folder, nearest, me))
     )
+
+
+def _mounted_read_only(folder: Path, nearest: Path) -> str:
+    """What to do where no owner and no mode would help, also root not; empty where that isn't so."""
+    if not os.statvfs(nearest).f_flag & os.ST_RDONLY:
+        return ""
+    return (
+        "Its file system is mounted read-only here. Under systemd, name the folder in the unit "
+        f"(sudo systemctl edit mcp-memory-service):\n  [Service]\n  ReadWritePaths={folder}\n"
+        f"Elsewhere, mount it for writing:  findmnt --target {nearest}"
+    )
+
+
+def _of_wrong_owner_or_mode(folder: Path, nearest: Path, me: int) -> str:
+    if owner_of(nearest) == me:
+        remedy = f"Let its user write to it:  chmod u+rwx {nearest}"
+    else:
+        remedy = f"Make the folder for this user:  sudo install -d -m 0700 -o {me} -g {os.getgid()} {folder}"
+    return remedy + '\nFor the volume of a container, docs/install.md has the one command ("A volume that root made").'
 
 
 def _nearest(folder: Path) -> Path:

@@ -53,6 +53,19 @@ def test_folder_that_cannot_be_written_is_refused_with_the_command_that_helps(tm
     assert f"chmod u+rwx {tmp_path}" in str(caught.value)
 
 
+def test_folder_on_a_file_system_that_is_mounted_read_only_is_named_with_the_line_of_the_unit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted = os.statvfs(tmp_path)
+    read_only = os.statvfs_result((*mounted[:8], mounted.f_flag | os.ST_RDONLY, mounted[9]))
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(os, "statvfs", lambda _: read_only)
+    with pytest.raises(ConfigurationError, match="is not writable") as caught:
+        preflight.check_folder(tmp_path / "qdrant")
+    assert f"\n  ReadWritePaths={tmp_path / 'qdrant'}\n" in str(caught.value)
+    assert "chmod" not in str(caught.value)
+
+
 def test_full_disk_is_refused_before_a_store_is_made_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     nothing_free = os.statvfs_result((4096, 4096, 1000, 0, 0, 0, 0, 0, 0, 255))
     monkeypatch.setattr(os, "statvfs", lambda _: nothing_free)
