@@ -171,7 +171,8 @@ test-containers-native: setup image ## The same for this machine's architecture 
 	TEST_IMAGE=mcp-memory:local TEST_PROXY_IMAGE=mcp-memory-proxy:local $(CONTAINERS) --platform native $(PYTEST_ARGS)
 
 .PHONY: chaos
-chaos: setup image ## Kill the service and Qdrant together CHAOS_ROUNDS (50) times and check what is left (CHAOS_SEED replays)
+chaos: setup image ## Kill the service 200 times, and with Qdrant CHAOS_ROUNDS (50) times, and check what is left (CHAOS_SEED replays)
+	MCP_TEST_KILLS=200 $(BIN)/python -m pytest tests/reliability/test_service_kills.py -s $(PYTEST_ARGS)
 	CHAOS_ROUNDS=$(CHAOS_ROUNDS) TEST_IMAGE=mcp-memory:local $(CONTAINERS)/test_chaos.py --platform native -s $(PYTEST_ARGS)
 
 # Tools that read files of this repository, in an environment of their own.

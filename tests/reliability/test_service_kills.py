@@ -1,6 +1,6 @@
 """kill -9 of the real server, again and again, under concurrent writes: what was acknowledged is there, and nothing else.
 
-MCP_TEST_KILLS sets the number of kills (200), MCP_TEST_SEED replays a failure's sequence.
+MCP_TEST_KILLS sets the number of kills (20; 200 in `make chaos`), MCP_TEST_SEED replays a failure's sequence.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reliability.checks import check_all, settle
 from reliability.ledger import Ledger
 from reliability.writers import Load, Writer
 
-KILLS = int(os.environ.get("MCP_TEST_KILLS", "200"))
+KILLS = int(os.environ.get("MCP_TEST_KILLS", "20"))
 SEED = int(os.environ.get("MCP_TEST_SEED") or random.SystemRandom().randrange(1_000_000))
 WRITERS = 8
 FULL_CHECK_EVERY = 10
