@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -75,6 +77,12 @@ class Service:
         done = CliRunner().invoke(app, arguments)
         return done.exit_code, done.output
 
+    def answers(self, line: str, *, code: int = 0) -> Any:
+        """What is on stdout, which is one JSON document."""
+        done = CliRunner().invoke(app, shlex.split(line)[1:])
+        assert done.exit_code == code, done.output
+        return json.loads(done.stdout)
+
 
 @pytest.fixture(params=["embedded", "server", "sqlite_vec"])
 def service(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Service:
@@ -116,6 +124,34 @@ def test_the_printed_command_adopts_them_too(
 
     assert (code, len(endpoint.texts)) == (0, 2), said
     assert "nothing is embedded anew" in said
+
+
+@pytest.mark.parametrize("service", ["embedded"], indirect=True)
+def test_every_migrate_command_answers_in_json(
+    service: Service, endpoint: FakeEndpoint, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    service.stores(endpoint.url(), COUNT)
+    monkeypatch.setenv("MCP_EXTERNAL_EMBEDDING_URL", endpoint.url())
+    monkeypatch.delenv("MCP_EXTERNAL_EMBEDDING_MODEL")
+    change = "memory migrate model --old-model small --new-model large"
+
+    dry = service.answers(f"{change} --dry-run --json")
+    changed = service.answers(f"{change} --json")
+    listed = service.answers("memory migrate prune --json")
+    back = service.answers(f"memory migrate rollback --backup-collection {changed['backup']} --json")
+    pruned = service.answers(f"memory migrate prune {back['kept_as']} -y --json")
+    copied = service.answers(f"memory migrate storage --target {tmp_path / 'copy'} --json")
+    refused = service.answers("memory migrate rollback --backup-collection nothing --json", code=1)
+    nothing = service.answers(f"memory migrate sqlite --source {tmp_path / 'nothing.db'} --json", code=2)
+
+    assert (dry["dry_run"], dry["memories"]) == (True, COUNT)
+    assert (changed["memories"], changed["old_model"], changed["model"]) == (COUNT, "small", "large")
+    assert [one["name"] for one in listed["backups"]] == [changed["backup"]]
+    assert back["answers"] == changed["backup"]
+    assert pruned["deleted"] == [back["kept_as"]]
+    assert (copied["completed"], copied["migrated"]) == (True, COUNT)
+    assert "There is no backup 'nothing'" in refused["error"]["message"]
+    assert "There is nothing at" in nothing["error"]["message"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])

@@ -153,10 +153,10 @@ def test_a_signal_stops_after_the_batch_and_the_printed_line_goes_on(
         assert "Stopping after this batch ..." in said
         assert re.search(r"Stopped after \d+ of 400 memories", said)
         (resume,) = [line for line in said.splitlines() if line.startswith("Resume with: ")]
-        assert resume.startswith(f"Resume with: python {SCRIPT} --source ")
+        assert resume.startswith("Resume with: memory migrate sqlite --source ")
         typed = shlex.split(resume.removeprefix("Resume with: "))
         assert Checkpoint.load(tmp_path / "c.json").migrated_count < 400
-        command = [sys.executable, str(ROOT / SCRIPT), *typed[2:-3], "--resume"]
+        command = [sys.executable, str(ROOT / SCRIPT), *typed[3:-3], "--resume"]
 
     done = run(*command, "--batch-size", "100")
     assert done.returncode == 0, done.stderr

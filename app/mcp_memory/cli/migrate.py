@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mcp_memory.cli import exits
+from mcp_memory.cli.options import AsJson
+from mcp_memory.cli.output import print_json
 from mcp_memory.domain.errors import InvalidInputError, MemoryServiceError
 
 if TYPE_CHECKING:
+    from mcp_memory.cli.migration_end import Outcome
     from mcp_memory.migration.plan import Validation
 
 ABOUT = "Bring in the memories of other stores; change the embedding model or the backend."
@@ -57,6 +61,7 @@ def sqlite(
     validate_during: ValidateDuring = False,
     validate_sample: ValidateSample = None,
     no_validate: NoValidate = False,
+    as_json: AsJson = False,
 ) -> None:
     """Bring the memories of an original database into Qdrant. The source is only read."""
     from mcp_memory.cli.migration import SqliteWishes, run_sqlite  # noqa: PLC0415  (seconds of imports)
@@ -73,9 +78,8 @@ def sqlite(
         reembed=reembed,
         validation=_validation(during=validate_during, sample=validate_sample, none=no_validate),
         validate_sample=validate_sample,
-        shown_as=_shown_as("sqlite"),
     )
-    raise typer.Exit(run_sqlite(wishes))
+    _finish(lambda outcome: run_sqlite(wishes, outcome), as_json=as_json)
 
 
 @migrate_app.command("storage")
@@ -95,6 +99,7 @@ def backend(
     validate_during: ValidateDuring = False,
     validate_sample: ValidateSample = None,
     no_validate: NoValidate = False,
+    as_json: AsJson = False,
 ) -> None:
     """Copy every memory from one backend to another, with its vector. The source stays as it is."""
     from mcp_memory.cli.migration_storage import StorageWishes, run_storage  # noqa: PLC0415  (seconds of imports)
@@ -111,9 +116,8 @@ def backend(
         validation=_validation(during=validate_during, sample=validate_sample, none=no_validate),
         validate_sample=validate_sample,
         source_key_file=source_key_file,
-        shown_as=_shown_as("storage"),
     )
-    raise typer.Exit(run_storage(wishes))
+    _finish(lambda outcome: run_storage(wishes, outcome), as_json=as_json)
 
 
 @migrate_app.command()
@@ -129,6 +133,7 @@ def model(
     keep_backup: Annotated[
         bool, typer.Option("--keep-backup/--no-keep-backup", help="Keep the old collection for the way back.")
     ] = True,
+    as_json: AsJson = False,
 ) -> None:
     """Embed every stored memory anew with another model, beside the store that goes on answering, then swap."""
     from mcp_memory.cli.migration_model import ModelWishes, run_model  # noqa: PLC0415  (seconds of imports)
@@ -142,9 +147,8 @@ def model(
         dry_run=dry_run,
         resume=resume,
         keep_backup=keep_backup,
-        shown_as=_shown_as("model"),
     )
-    raise typer.Exit(run_model(wishes))
+    _finish(lambda outcome: run_model(wishes, outcome), as_json=as_json)
 
 
 @migrate_app.command()
@@ -154,11 +158,12 @@ def rollback(
         str, typer.Option(help="The backup to go back to: its name, or as much of it as no other backup begins with.")
     ],
     storage: Storage = None,
+    as_json: AsJson = False,
 ) -> None:
     """Let the collection of a model before answer again. The present one is kept as a backup."""
     from mcp_memory.cli.migration_model import run_rollback  # noqa: PLC0415  (seconds of imports)
 
-    raise typer.Exit(run_rollback(backup_collection, storage))
+    _finish(lambda outcome: run_rollback(backup_collection, storage, outcome), as_json=as_json)
 
 
 @migrate_app.command()
@@ -168,11 +173,23 @@ def prune(
     every: Annotated[bool, typer.Option("--all", help="Delete every backup.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
     storage: Storage = None,
+    as_json: AsJson = False,
 ) -> None:
     """List or delete what model changes have kept."""
     from mcp_memory.cli.migration_model import run_prune  # noqa: PLC0415  (seconds of imports)
 
-    raise typer.Exit(run_prune(names or [], storage, every=every, yes=yes))
+    _finish(lambda outcome: run_prune(names or [], storage, outcome, every=every, yes=yes), as_json=as_json)
+
+
+def _finish(run: Callable[[Outcome], int], *, as_json: bool) -> None:
+    """End the process with the command's exit code. With `--json` stdout holds what came of it, and stderr the progress."""
+    outcome: Outcome = {}
+    if not as_json:
+        raise typer.Exit(run(outcome))
+    with redirect_stdout(sys.stderr):
+        code = run(outcome)
+    print_json(outcome)
+    raise typer.Exit(code)
 
 
 def _validation(*, during: bool, sample: int | None, none: bool) -> Validation:
@@ -185,17 +202,8 @@ def _validation(*, during: bool, sample: int | None, none: bool) -> Validation:
     return Validation.DURING if sample is None else Validation.SAMPLE
 
 
-_script: list[str] = []
-
-
-def _shown_as(command: str) -> list[str]:
-    """How a person typed this command, for the line that tells how to resume."""
-    return _script or ["memory", "migrate", command]
-
-
 def run_script(command: Callable[..., Any], script: str) -> None:
     """Run one of the commands by the name that the user guide gives its script."""
-    _script[:] = ["python", script]
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     alone.command()(command)
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mcp_memory.cli import exits
 from mcp_memory.cli.migration_bar import terminal_progress
-from mcp_memory.cli.migration_end import run_to_the_end, stop_on_signals
+from mcp_memory.cli.migration_end import Outcome, failure, run_to_the_end, stop_on_signals
 from mcp_memory.cli.migration_places import Place
 from mcp_memory.config import Backend
 from mcp_memory.container import build_storage
@@ -44,10 +44,9 @@ class SqliteWishes:
     reembed: bool
     validation: Validation
     validate_sample: int | None
-    shown_as: list[str]
 
 
-def run_sqlite(wishes: SqliteWishes) -> int:
+def run_sqlite(wishes: SqliteWishes, outcome: Outcome) -> int:
     """The exit code: 0 when everything is in the target and right, 1 when something failed, 130 when it was stopped."""
     place = (
         Place.named(wishes.target, backend=Backend.QDRANT)
@@ -57,18 +56,20 @@ def run_sqlite(wishes: SqliteWishes) -> int:
     try:
         source = source_at(wishes.source or place.settings.sqlite_file)
     except SourceError as error:
+        outcome["error"] = failure(error)
         print(error.message, file=sys.stderr)
         return exits.USAGE
     checkpoint = checkpoint_path(wishes.checkpoint, place, "migration_checkpoint.json")
     again = _again(wishes, source, checkpoint)
-    return run_to_the_end(_run(wishes, place, source, checkpoint), None if wishes.dry_run else checkpoint, again)
+    work = _run(wishes, place, source, checkpoint, outcome)
+    return run_to_the_end(work, None if wishes.dry_run else checkpoint, again, outcome)
 
 
 def checkpoint_path(given: Path | None, place: Place, name: str) -> Path:
     return (given or place.settings.base_dir / name).expanduser().absolute()
 
 
-async def _run(wishes: SqliteWishes, place: Place, source: Source, checkpoint: Path) -> int:
+async def _run(wishes: SqliteWishes, place: Place, source: Source, checkpoint: Path, outcome: Outcome) -> int:
     check_places(source.path, place.address)
     async with AsyncExitStack() as stack:
         stack.enter_context(source)
@@ -77,7 +78,7 @@ async def _run(wishes: SqliteWishes, place: Place, source: Source, checkpoint: P
         await place.adopt_stored(embedder)
         target = Target(place.address, place.engine, place.storage(embedder.identity), embedder.identity)
         if wishes.dry_run:
-            await _dry_run(wishes, place, FileOrigin(source), target, embedder)
+            outcome |= await _dry_run(wishes, place, FileOrigin(source), target, embedder)
             return exits.OK
         await stack.enter_async_context(place.alone("a migration brings memories in"))
         options = MigrationOptions(
@@ -92,11 +93,13 @@ async def _run(wishes: SqliteWishes, place: Place, source: Source, checkpoint: P
         with terminal_progress("Migrated") as progress, stop_on_signals() as stopping:
             migration = Migration(FileOrigin(source), target, embedder, options, progress, stopping=stopping)
             report = await migration.run()
-    conclude(report, wishes.report or checkpoint.with_name("migration_report.json"))
+    outcome |= conclude(report, wishes.report or checkpoint.with_name("migration_report.json"))
     return exits.OK if report.succeeded else exits.FAILURE
 
 
-async def _dry_run(wishes: SqliteWishes, place: Place, origin: FileOrigin, target: Target, embedder: Embedder) -> None:
+async def _dry_run(
+    wishes: SqliteWishes, place: Place, origin: FileOrigin, target: Target, embedder: Embedder
+) -> Outcome:
     report = await origin.inspect()
     reembed = wishes.reembed or not await keeps_vectors(origin, report, target, embedder)
     print(f"Found {report.live:,} memories in {title(report)}")
@@ -126,9 +129,16 @@ async def _dry_run(wishes: SqliteWishes, place: Place, origin: FileOrigin, targe
     for number, what in ((report.tombstones, "deleted"), (report.superseded, "superseded by a newer version")):
         if number:
             print(f"Left in the source: {number:,} {what}")
+    return {
+        "dry_run": True,
+        "memories": report.live,
+        "estimated_seconds": round(expected.seconds, 1),
+        "to_be_embedded": expected.to_embed,
+        "left_in_source": {"deleted": report.tombstones, "superseded": report.superseded},
+    }
 
 
-def conclude(report: MigrationReport, path: Path) -> None:
+def conclude(report: MigrationReport, path: Path) -> Outcome:
     """What there is to say besides the progress, and the report's file."""
     path = path.expanduser().absolute()
     for line in report.lines():
@@ -137,11 +147,12 @@ def conclude(report: MigrationReport, path: Path) -> None:
     print(f"Report: {path}")
     if report.shortfall is not None:
         print(report.shortfall)
+    return report.document() | {"report": str(path)}
 
 
 def _again(wishes: SqliteWishes, source: Source, checkpoint: Path) -> list[str]:
     target = ["--target", wishes.target] if wishes.target else []
-    parts = [*wishes.shown_as, "--source", str(source.path), *target]
+    parts = ["memory", "migrate", "sqlite", "--source", str(source.path), *target]
     parts += ["--checkpoint", str(checkpoint), "--batch-size", str(wishes.batch_size)]
     return [*parts, *flags(wishes.validation, wishes.validate_sample, merge=wishes.merge, reembed=wishes.reembed)]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from mcp_memory.cli import exits
 from mcp_memory.domain.errors import MemoryServiceError, StorageError
@@ -22,7 +22,13 @@ from mcp_memory.owner.lock import FileLock, Holder, read_holder
 INTERRUPTED = 130
 
 
-def run_to_the_end(work: Coroutine[Any, Any, int], checkpoint: Path | None, resume: Sequence[str]) -> int:
+Outcome: TypeAlias = dict[str, Any]
+"""What `--json` prints: filled by the work, or with `error`."""
+
+
+def run_to_the_end(
+    work: Coroutine[Any, Any, int], checkpoint: Path | None, resume: Sequence[str], outcome: Outcome
+) -> int:
     """The exit code of the work: its own, 2 for what was refused, 130 when it was stopped.
 
     `resume` is the command that goes on, printed where there is a checkpoint to go on from. Two runs never share one.
@@ -31,18 +37,26 @@ def run_to_the_end(work: Coroutine[Any, Any, int], checkpoint: Path | None, resu
         with _only_run(checkpoint):
             return asyncio.run(work)
     except MigrationStoppedError as stopped:
+        outcome["error"] = {"code": "stopped", "message": stopped.message, "resume": shlex.join([*resume, "--resume"])}
         print(f"{stopped.message} Nothing is lost.\n{resume_line(resume)}", file=sys.stderr)
         return INTERRUPTED
     except (MigrationRefusedError, SourceError) as error:
+        outcome["error"] = failure(error)
         print(error.message, file=sys.stderr)
         return exits.USAGE
     except MemoryServiceError as error:
         # Once begun, there is something to go on from.
         begun = checkpoint is not None and checkpoint.exists()
+        outcome["error"] = failure(error)
         print(exits.words(error) + (f"\n{resume_line(resume)}" if begun else ""), file=sys.stderr)
         return exits.exit_code(error)
     finally:
         work.close()
+
+
+def failure(error: MemoryServiceError) -> dict[str, str]:
+    """As every command gives an error with `--json`."""
+    return {"code": error.code, "message": error.message}
 
 
 @contextmanager

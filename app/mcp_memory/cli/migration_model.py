@@ -15,7 +15,7 @@ from typing import Any
 from mcp_memory.cli import exits
 from mcp_memory.cli.migration import checkpoint_path
 from mcp_memory.cli.migration_bar import terminal_progress
-from mcp_memory.cli.migration_end import run_to_the_end, stop_on_signals
+from mcp_memory.cli.migration_end import Outcome, run_to_the_end, stop_on_signals
 from mcp_memory.cli.migration_places import Place
 from mcp_memory.cli.output import agreed, count
 from mcp_memory.config import load_settings
@@ -51,15 +51,15 @@ class ModelWishes:
     dry_run: bool
     resume: bool
     keep_backup: bool
-    shown_as: list[str]
 
 
-def run_model(wishes: ModelWishes) -> int:
+def run_model(wishes: ModelWishes, outcome: Outcome) -> int:
     """The exit code: 0 when the new model answers, 130 when it was stopped; else the old one goes on."""
     place = Place.named(wishes.storage, **_model_settings(wishes.new_model))
     checkpoint = checkpoint_path(wishes.checkpoint, place, "model_migration_checkpoint.json")
     again = _again(wishes, checkpoint)
-    return run_to_the_end(_run(wishes, place, checkpoint), None if wishes.dry_run else checkpoint, again)
+    work = _run(wishes, place, checkpoint, outcome)
+    return run_to_the_end(work, None if wishes.dry_run else checkpoint, again, outcome)
 
 
 def _model_settings(model: str) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def _model_settings(model: str) -> dict[str, Any]:
     return chosen
 
 
-async def _run(wishes: ModelWishes, place: Place, checkpoint: Path) -> int:
+async def _run(wishes: ModelWishes, place: Place, checkpoint: Path, outcome: Outcome) -> int:
     async with AsyncExitStack() as stack:
         succession = await stack.enter_async_context(place.succession())
         present = await succession.present()
@@ -81,13 +81,14 @@ async def _run(wishes: ModelWishes, place: Place, checkpoint: Path) -> int:
         stack.push_async_callback(embedder.close)
         adopted = await adopt(present.model, succession.storage(present), embedder)
         if adopted and not wishes.resume:
+            outcome |= {"memories": 0, "model": embedder.identity.name, "kept": True}
             print(
                 f"{embedder.identity.name} gives the vectors that {place.address} holds: nothing is embedded anew, and its "
                 "services start as they are."
             )
             return exits.OK
         if wishes.dry_run:
-            await _dry_run(succession.storage(present), embedder, _by_what(place))
+            outcome |= await _dry_run(succession.storage(present), embedder, _by_what(place))
             return exits.OK
         options = ModelChangeOptions(
             checkpoint=checkpoint,
@@ -101,17 +102,25 @@ async def _run(wishes: ModelWishes, place: Place, checkpoint: Path) -> int:
             report = await ModelChange(
                 succession, embedder, options, progress, alone=lambda: place.alone(WHY), stopping=stopping
             ).run()
-    _conclude(report, place)
+    outcome |= _conclude(report, place)
     return exits.OK
 
 
-def _conclude(report: ModelChangeReport, place: Place) -> None:
+def _conclude(report: ModelChangeReport, place: Place) -> Outcome:
     if report.caught_up:
         print(f"Written meanwhile and brought over: {report.caught_up:,}")
     print(f"{report.memories:,} memories of {report.address} are embedded by {report.new.name} now.")
     if report.backup is not None:
         print(f"To go back: {_way_back(report.backup, place)}")
     print(f"Start its services with MCP_EMBEDDING_MODEL={report.new.name}")
+    return {
+        "storage": report.address,
+        "memories": report.memories,
+        "old_model": report.old.name,
+        "model": report.new.name,
+        "caught_up": report.caught_up,
+        "backup": report.backup,
+    }
 
 
 def _way_back(backup: str, place: Place) -> str:
@@ -129,13 +138,14 @@ def _by_what(place: Place) -> str:
             return "with CPU"
 
 
-async def _dry_run(storage: BaseStorage, embedder: Embedder, by_what: str) -> None:
+async def _dry_run(storage: BaseStorage, embedder: Embedder, by_what: str) -> Outcome:
     """How long it will take here: some of the stored texts are embedded, nothing is written."""
     async with opened(storage):
         total = await storage.count(EVERYTHING)
         first: list[EmbeddedMemory] = await anext(aiter(storage.iterate(batch_size=SAMPLE)), [])
     print(f"Found {total:,} memories with old model")
     texts = [item.memory.content for item in first]
+    each: float | None = None
     if texts:
         await embedder.embed_documents(texts[:1])  # the first text pays for what is loaded late
         started = time.perf_counter()
@@ -143,10 +153,15 @@ async def _dry_run(storage: BaseStorage, embedder: Embedder, by_what: str) -> No
         each = (time.perf_counter() - started) / len(texts)
         print(f"Estimated re-embedding time: ~{about(total * each)} {by_what} (measured: {1 / each:,.0f} memories/s)")
     print("Note: Re-embedding is CPU/GPU intensive")
+    return {
+        "dry_run": True,
+        "memories": total,
+        "estimated_seconds": None if each is None else round(total * each, 1),
+    }
 
 
 def _again(wishes: ModelWishes, checkpoint: Path) -> list[str]:
-    parts = [*wishes.shown_as, "--old-model", wishes.old_model, "--new-model", wishes.new_model]
+    parts = ["memory", "migrate", "model", "--old-model", wishes.old_model, "--new-model", wishes.new_model]
     parts += ["--storage", wishes.storage] if wishes.storage else []
     parts += ["--checkpoint", str(checkpoint), "--batch-size", str(wishes.batch_size)]
     return [*parts, *([] if wishes.keep_backup else ["--no-keep-backup"])]
@@ -155,12 +170,12 @@ def _again(wishes: ModelWishes, checkpoint: Path) -> list[str]:
 # The way back
 
 
-def run_rollback(wanted: str, storage: str | None) -> int:
+def run_rollback(wanted: str, storage: str | None, outcome: Outcome) -> int:
     """Let a backup answer again; the collection that answers now is kept as a backup of its own."""
-    return run_to_the_end(_rollback(wanted, Place.named(storage)), None, [])
+    return run_to_the_end(_rollback(wanted, Place.named(storage), outcome), None, [], outcome)
 
 
-async def _rollback(wanted: str, place: Place) -> int:
+async def _rollback(wanted: str, place: Place, outcome: Outcome) -> int:
     async with place.succession() as succession:
         backup = find_backup(wanted, await succession.backups(), place.address)
         present = await succession.present()
@@ -174,6 +189,7 @@ async def _rollback(wanted: str, place: Place) -> int:
     print(f"  {_with(place, present.model)} memory export since.jsonl")
     print(f"  {_way_back(backup_beginning(succession.name, backup.model), place)}")
     print(f"  {_with(place, backup.model)} memory import since.jsonl")
+    outcome |= {"storage": place.address, "model": backup.model.name, "answers": backup.name, "kept_as": kept}
     print(f"Start the services of {place.address} with MCP_EMBEDDING_MODEL={backup.model.name}")
     return exits.OK
 
@@ -194,18 +210,23 @@ def _with(place: Place, model: ModelIdentity) -> str:
 # What is kept
 
 
-def run_prune(names: Sequence[str], storage: str | None, *, every: bool, yes: bool) -> int:
+def run_prune(names: Sequence[str], storage: str | None, outcome: Outcome, *, every: bool, yes: bool) -> int:
     """Delete backups, and collections of changes that were never finished; without names, list them."""
-    return run_to_the_end(_prune(names, Place.named(storage), every=every, yes=yes), None, [])
+    work = _prune(names, Place.named(storage), outcome, every=every, yes=yes)
+    return run_to_the_end(work, None, [], outcome)
 
 
-async def _prune(names: Sequence[str], place: Place, *, every: bool, yes: bool) -> int:
+async def _prune(names: Sequence[str], place: Place, outcome: Outcome, *, every: bool, yes: bool) -> int:
     async with place.succession() as succession:
         backups, unfinished = await succession.backups(), await succession.unfinished()
         there = [*backups, *unfinished]
         if not names and not every:
             _list(there, place)
+            outcome["backups"] = [
+                {"name": one.name, "model": one.model.name, "dimensions": one.model.dimensions} for one in there
+            ]
             return exits.OK
+        outcome["deleted"] = []
         chosen = list(backups) if every else [find_backup(name, there, place.address) for name in names]
         if not chosen:
             _list(chosen, place)
@@ -219,6 +240,7 @@ async def _prune(names: Sequence[str], place: Place, *, every: bool, yes: bool) 
             for one in chosen:
                 await succession.delete(one)
                 print(f"Deleted: {one.name}")
+                outcome["deleted"].append(one.name)
     return exits.OK
 
 

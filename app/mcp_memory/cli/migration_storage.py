@@ -10,7 +10,7 @@ from pathlib import Path
 from mcp_memory.cli import exits
 from mcp_memory.cli.migration import checkpoint_path, conclude, flags
 from mcp_memory.cli.migration_bar import terminal_progress
-from mcp_memory.cli.migration_end import run_to_the_end, stop_on_signals
+from mcp_memory.cli.migration_end import Outcome, run_to_the_end, stop_on_signals
 from mcp_memory.cli.migration_places import Place
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.model import ModelIdentity
@@ -42,10 +42,9 @@ class StorageWishes:
     validation: Validation
     validate_sample: int | None
     source_key_file: Path | None
-    shown_as: list[str]
 
 
-def run_storage(wishes: StorageWishes) -> int:
+def run_storage(wishes: StorageWishes, outcome: Outcome) -> int:
     """The exit code: 0 when everything is in the target and right, 1 when something failed, 130 when it was stopped."""
     key = {} if wishes.source_key_file is None else {"qdrant_api_key": _secret(wishes.source_key_file)}
     source, target = (
@@ -53,10 +52,11 @@ def run_storage(wishes: StorageWishes) -> int:
         Place.named(wishes.target, option="--target"),
     )
     checkpoint = checkpoint_path(wishes.checkpoint, target, "storage_migration_checkpoint.json")
-    return run_to_the_end(_run(wishes, source, target, checkpoint), checkpoint, _again(wishes, checkpoint))
+    work = _run(wishes, source, target, checkpoint, outcome)
+    return run_to_the_end(work, checkpoint, _again(wishes, checkpoint), outcome)
 
 
-async def _run(wishes: StorageWishes, source: Place, target: Place, checkpoint: Path) -> int:
+async def _run(wishes: StorageWishes, source: Place, target: Place, checkpoint: Path, outcome: Outcome) -> int:
     check_places(source.address, target.address)
     async with AsyncExitStack() as stack:
         stored = await source.stored_model()
@@ -82,7 +82,7 @@ async def _run(wishes: StorageWishes, source: Place, target: Place, checkpoint: 
         )
         with terminal_progress("Migrated") as progress, stop_on_signals() as stopping:
             report = await Migration(origin, goal, embedder, options, progress, stopping=stopping).run()
-    conclude(report, wishes.report or checkpoint.with_name("storage_migration_report.json"))
+    outcome |= conclude(report, wishes.report or checkpoint.with_name("storage_migration_report.json"))
     return exits.OK if report.succeeded else exits.FAILURE
 
 
@@ -103,6 +103,6 @@ def _secret(path: Path) -> str:
 def _again(wishes: StorageWishes, checkpoint: Path) -> list[str]:
     source = ["--source", wishes.source] if wishes.source else []
     key = ["--source-key-file", str(wishes.source_key_file)] if wishes.source_key_file else []
-    parts = [*wishes.shown_as, *source, *key, "--target", wishes.target]
+    parts = ["memory", "migrate", "storage", *source, *key, "--target", wishes.target]
     parts += ["--checkpoint", str(checkpoint), "--batch-size", str(wishes.batch_size)]
     return [*parts, *flags(wishes.validation, wishes.validate_sample, merge=wishes.merge, reembed=wishes.reembed)]

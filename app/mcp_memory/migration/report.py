@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mcp_memory.migration.files import replace_durably
 from mcp_memory.migration.sources.base import SourceReport
@@ -85,7 +86,11 @@ class MigrationReport:
 
     def write(self, path: Path) -> None:
         """Raises OSError."""
-        document = {
+        replace_durably(path, json.dumps(self.document(), indent=2, default=str).encode() + b"\n")
+
+    def document(self) -> dict[str, Any]:
+        """The report's file, and what `--json` prints."""
+        return {
             "source": {**asdict(self.source), "path": str(self.source.path), "kind": self.source.kind.value},
             "target": self.target,
             "model": self.model,
@@ -105,4 +110,3 @@ class MigrationReport:
             "seconds": round(self.seconds, 3),
             "memories_per_second": round(self.this_run / self.seconds, 1) if self.seconds else None,
         }
-        replace_durably(path, json.dumps(document, indent=2, default=str).encode() + b"\n")

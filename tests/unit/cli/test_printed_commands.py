@@ -60,6 +60,31 @@ def test_a_printed_command_is_one(command: str) -> None:
     taken(command)
 
 
+CHECKOUT = re.compile(r"uv (?:run|sync)|python scripts/|\.venv/bin|=\.\.\. |docker compose")
+MADE_FOR_THIS_INSTALLATION = {"native.py"}
+"""Chooses by how it was installed."""
+
+
+def test_no_message_supposes_a_checkout_or_leaves_something_to_be_filled_in() -> None:
+    """But for the guide's own model change message, behind which the installed command stands."""
+    found = []
+    for file in SOURCE.rglob("*.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        docs = {
+            id(node.body[0].value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
+        }
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+            if CHECKOUT.search(text) and id(node) not in docs and file.name not in MADE_FOR_THIS_INSTALLATION:
+                found.append(f"{file.name}:{node.lineno}: {text.strip()[:100]}")
+    allowed = ("python scripts/migration/migrate_to_new_model.py", "(or, in a clone, uv sync")
+    assert [line for line in found if not any(each in line for each in allowed)] == []
+
+
 def test_the_model_change_message_is_the_guides_and_then_the_installed_command() -> None:
     text = ModelChangedError(old_model="a b", new_model="c", old_dimensions=1, new_dimensions=2).message
     command = next(line.strip() for line in text.splitlines() if line.strip().startswith("memory migrate model"))

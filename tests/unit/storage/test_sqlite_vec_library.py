@@ -32,7 +32,7 @@ def test_a_32_bit_library_on_a_64_bit_machine_is_told_with_the_guides_remedy(tmp
         "32-bit ARM library on a 64-bit machine",
         "0.1.9",
         "export MCP_MEMORY_STORAGE_BACKEND=qdrant",
-        "uv run memory server",
+        "  memory server",
     ):
         assert part in caught.value.message
 

@@ -62,7 +62,7 @@ class ServerSuccession:
             f"'{self.name}' on Qdrant at {plain} is a collection of that name, not an alias, so nothing can take its place "
             "while it serves.\n"
             "Stop the service, and move its memories into one of another name, with the new model:\n"
-            f"  MCP_EMBEDDING_MODEL=... memory migrate storage --source '{plain}#{self.name}' "
+            f"  memory migrate storage --source '{plain}#{self.name}' "
             f"--target '{plain}#{self.name}2' --reembed\n"
             f"then start it with MCP_QDRANT_COLLECTION={self.name}2"
         )

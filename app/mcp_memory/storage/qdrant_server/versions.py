@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import Final
 
 from mcp_memory.domain.errors import StorageUnavailableError
+from mcp_memory.native import upgrade_command
 
 OLDEST: Final = (1, 19)
 """Collection metadata, insert-only writes and binary quantization with 8-bit queries work from here on."""
@@ -23,7 +24,7 @@ def check_version(server: str, where: str, *, client: str | None = None) -> None
     if theirs[0] != ours[0] or abs(theirs[1] - ours[1]) > 1:
         raise StorageUnavailableError(
             f"Qdrant at {where} is version {server}, qdrant-client here is {client}: they may differ by one minor version.\n"
-            "Upgrade the older of the two; the client with: uv sync --upgrade-package qdrant-client"
+            f"Upgrade the older of the two; the client with:  {upgrade_command()}"
         )
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import apsw
 
 from mcp_memory.domain.errors import StorageError
+from mcp_memory.native import reinstall_command
 
 _ELF = b"\x7fELF"
 _CLASSES = {1: 32, 2: 64}
 _MACHINES = {3: "x86", 40: "ARM", 62: "x86-64", 183: "AArch64"}
 _SUFFIXES = {"darwin": ".dylib", "win32": ".dll"}
-_REMEDY = "Switch to the Qdrant backend:\n  export MCP_MEMORY_STORAGE_BACKEND=qdrant\n  uv run memory server"
+_REMEDY = "Switch to the Qdrant backend:\n  export MCP_MEMORY_STORAGE_BACKEND=qdrant\n  memory server"
 
 
 def load(connection: apsw.Connection) -> None:
@@ -44,7 +45,7 @@ def check_library(path: Path) -> None:
     except OSError as error:
         raise StorageError(
             f"The sqlite-vec extension {path} can't be read: {error.strerror}.\n"
-            "Install it again: uv sync --reinstall-package sqlite-vec"
+            f"Install it again:  {reinstall_command()}"
         ) from error
     if not header.startswith(_ELF) or len(header) < 20:
         return
@@ -61,7 +62,7 @@ def check_library(path: Path) -> None:
     if this is not None and machine != this:
         raise StorageError(
             f"The sqlite-vec extension {path} is made for {_MACHINES.get(machine, f'machine {machine}')}, this machine is "
-            f"{platform.machine()}.\nInstall it for this machine (uv sync --reinstall-package sqlite-vec), or:\n{_REMEDY}"
+            f"{platform.machine()}.\nInstall it for this machine:  {reinstall_command()}\nor:\n{_REMEDY}"
         )
 
 
