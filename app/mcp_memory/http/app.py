@@ -26,7 +26,19 @@ from mcp_memory.http.middleware.gone import GoneMiddleware
 from mcp_memory.http.middleware.hosts import HostsMiddleware, UnaskedMiddleware
 from mcp_memory.http.middleware.observe import ObserveMiddleware
 from mcp_memory.http.middleware.unread_body import UnreadBodyMiddleware
-from mcp_memory.http.routers import backup, health, manage, memories, metrics, search, storage, tags, transfer, updates
+from mcp_memory.http.routers import (
+    analytics,
+    backup,
+    health,
+    manage,
+    memories,
+    metrics,
+    search,
+    storage,
+    tags,
+    transfer,
+    updates,
+)
 from mcp_memory.http.schemas.common import EVERYWHERE
 from mcp_memory.loggers import structlog
 from mcp_memory.owner.api import router as owner_router
@@ -74,7 +86,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     errors.install(app)
-    for part in (memories, updates, search, tags, storage, manage, backup):
+    for part in (memories, updates, search, tags, storage, manage, analytics, backup):
         app.include_router(part.router, responses=EVERYWHERE)
     app.include_router(health.router)
     app.include_router(health.probes)

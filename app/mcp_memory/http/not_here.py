@@ -26,9 +26,7 @@ _QUALITY = "/api/quality/memories/{content_hash}"
 GROUPS: tuple[Group, ...] = (
     Group(
         (
-            "GET /api/analytics/overview",
             "GET /api/analytics/memory-growth",
-            "GET /api/analytics/memory-types",
             "GET /api/analytics/search-analytics",
             "GET /api/analytics/performance",
             "GET /api/analytics/activity-heatmap",
@@ -39,8 +37,8 @@ GROUPS: tuple[Group, ...] = (
         "Use GET /api/health/detailed and GET /api/storage/stats for figures, and GET /metrics for what changes over time.",
     ),
     Group(
-        ("GET /api/analytics/tag-usage", "GET /api/analytics/top-tags", "GET /api/manage/tags/stats"),
-        "Use GET /api/tags, which counts the memories of every tag.",
+        ("GET /api/analytics/top-tags",),
+        "Use GET /api/analytics/tag-usage, which counts the memories of every tag.",
     ),
     Group(
         (

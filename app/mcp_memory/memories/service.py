@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from mcp_memory.domain.checks import check_store_choice
 from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.memory import EmbeddedMemory, JsonValue, Memory
-from mcp_memory.domain.query import FacetField
 from mcp_memory.domain.timerange import parse_time_range
 from mcp_memory.domain.timesentences import split_time
 from mcp_memory.embedding.base import Embedder
@@ -228,17 +227,19 @@ class Memories:
 
     # Figures
 
-    async def tags(self, store: str | None = None) -> dict[str, int]:
-        """Every tag with its number of memories, most frequent first. `store` None or "all": of every store."""
-        return await statistics.tags(store, self._context)
+    async def tags(self, store: str | None = None, *, since: float | None = None) -> dict[str, int]:
+        """Every tag with its number of memories (created since then), most frequent first. `store` None or "all": of every
+        store.
+        """
+        return await statistics.tags(store, self._context, since=since)
 
     async def types(self, store: str | None = None) -> dict[str, int]:
         """Every memory type with its number of memories, most frequent first."""
-        return await statistics.facet(FacetField.MEMORY_TYPE, store, self._context)
+        return await statistics.types(store, self._context)
 
     async def stores(self) -> dict[str, int]:
         """Every store with its number of memories, most frequent first."""
-        return await statistics.facet(FacetField.STORE, None, self._context)
+        return await statistics.stores(self._context)
 
     async def count(self, conditions: Conditions | None = None) -> int:
         """How many memories meet the conditions; None: all of them, in every store."""

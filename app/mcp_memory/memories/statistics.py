@@ -18,12 +18,18 @@ TIE = 1e-6
 """Scores closer than this are equal in float32: either neighbour is right."""
 
 
-async def tags(store: str | None, context: Context) -> dict[str, int]:
-    return await context.storage.tags(MemoryFilter(store=check_store_choice(store), current_only=True))
+async def tags(store: str | None, context: Context, *, since: float | None = None) -> dict[str, int]:
+    where = MemoryFilter(store=check_store_choice(store), created_from=since, current_only=True)
+    return await context.storage.tags(where)
 
 
-async def facet(field: FacetField, store: str | None, context: Context) -> dict[str, int]:
-    return await context.storage.facet(field, MemoryFilter(store=check_store_choice(store)))
+async def types(store: str | None, context: Context) -> dict[str, int]:
+    where = MemoryFilter(store=check_store_choice(store), current_only=True)
+    return await context.storage.facet(FacetField.MEMORY_TYPE, where)
+
+
+async def stores(context: Context) -> dict[str, int]:
+    return await context.storage.facet(FacetField.STORE, EVERYTHING)
 
 
 async def statistics(context: Context) -> Statistics:

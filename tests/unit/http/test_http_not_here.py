@@ -30,7 +30,7 @@ async def test_every_operation_that_is_not_here_says_so_and_what_to_use(client: 
 
 async def test_the_key_is_asked_for_them_as_for_the_others(connect: Connect) -> None:
     client = await connect(api_key="secret")
-    for path in ("/api/sync/status", "/api/analytics/overview", "/mcp/tools"):
+    for path in ("/api/sync/status", "/api/analytics/performance", "/mcp/tools"):
         assert (await client.get(path)).status_code == 401
 
 

@@ -10,7 +10,8 @@ from mcp_memory.http.answers import Json
 from mcp_memory.http.dependencies import MemoriesDep
 from mcp_memory.http.errors import RequestError
 from mcp_memory.http.known_fields import KNOWN, NO_BODY
-from mcp_memory.http.schemas.common import WRITE, problems
+from mcp_memory.http.schemas.analytics import TagStatisticsOut
+from mcp_memory.http.schemas.common import READ, WRITE, problems
 from mcp_memory.http.schemas.manage import BulkDeleteIn, OperationOut
 from mcp_memory.memories.requests import Conditions
 
@@ -48,6 +49,16 @@ async def cleanup_duplicates(
     report = await memories.cleanup(dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     return Json(_operation("cleanup_duplicates", report.count, f"{verb} {report.count} duplicates"))
+
+
+@router.get("/tags/stats", response_model=TagStatisticsOut, responses=READ)
+async def tag_statistics(memories: MemoriesDep) -> Json:
+    """Every tag of every store with its number of memories, most frequent first."""
+    counts = await memories.tags("all")
+    tags: list[dict[str, object]] = [
+        {"tag": tag, "count": count, "last_used": None, "memory_types": []} for tag, count in counts.items()
+    ]
+    return Json({"tags": tags, "total_tags": len(tags)})
 
 
 def _operation(name: str, count: int, message: str) -> dict[str, object]:
