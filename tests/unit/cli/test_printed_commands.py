@@ -80,7 +80,7 @@ def test_no_message_supposes_a_checkout_or_leaves_something_to_be_filled_in() ->
         for node in ast.walk(tree):
             text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
             if CHECKOUT.search(text) and id(node) not in docs and file.name not in MADE_FOR_THIS_INSTALLATION:
-                found.append(f"{file.name}:{node.lineno}: {text.strip()[:100]}")
+                found.append(f"{file.name}:{node.lineno}: {text.strip()}")
     allowed = ("python scripts/migration/migrate_to_new_model.py", "(or, in a clone, uv sync")
     assert [line for line in found if not any(each in line for each in allowed)] == []
 
