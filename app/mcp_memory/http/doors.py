@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Protocol
 
+from mcp_memory.http.unread import Unread
+
 
 class Waiting(IntEnum):
     """What a connection waits for; the first of these gives way first."""
@@ -29,6 +31,7 @@ class Door:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.unread = Unread()
         self._open: set[Guest] = set()
         self._waiting: tuple[dict[Guest, None], ...] = tuple({} for _ in Waiting)
 

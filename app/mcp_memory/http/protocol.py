@@ -13,6 +13,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -20,6 +21,7 @@ from uvicorn.server import ServerState
 from mcp_memory.http.descriptors import ConnectionLimits
 from mcp_memory.http.doors import Door, Waiting
 from mcp_memory.http.tls import Certificate, TlsDoor
+from mcp_memory.http.unread import BoundedReading
 
 LINE_BYTES = 8192
 HEAD_BYTES = 65_536
@@ -62,9 +64,13 @@ class BoundedProtocol(HttpToolsProtocol):
         head_seconds: float = HEAD_SECONDS,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self._application, self.app = self.app, self._counting
         self.tcp = tcp
         self.unix = unix
+        self.socket_transport: asyncio.Transport | None = None
+        """Set where TLS lies between: what is read from."""
         self._door = tcp
+        self._reading: BoundedReading | None = None
         self._head_seconds = head_seconds
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
@@ -90,14 +96,18 @@ class BoundedProtocol(HttpToolsProtocol):
             transport.close()
             return
         super().connection_made(transport)
+        self.flow = self._reading = BoundedReading(self.socket_transport or transport, self._door.unread)
+        self.loop.call_soon(self._reading.apply)  # uvloop turns the reading on after this method
         self._arm_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._door.left(self)
         self._disarm_head_timer()
         self.resume_writing()
-        if self.flow is not None:  # None: it was never let in
+        if self._reading is not None:  # None: it was never let in
             super().connection_lost(exc)
+            self._reading.left()
+            self._reading = None
 
     def leave(self) -> None:
         """Close at once: the place is needed."""
@@ -164,6 +174,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         self._progress = True
         super().on_body(body)
+        # Not of a request behind another: nobody asks for it until that one is done, and no more than one packet comes.
+        if not self.pipeline and not self.cycle.response_complete:
+            self._holds(len(self.cycle.body))
 
     def on_message_complete(self) -> None:
         self._progress = True
@@ -173,9 +186,27 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        if not self.pipeline:
+            self.cycle.body.clear()
+        self._holds(0)
+        self.flow.resume_reading()  # also of one that closes: TLS waits for the other side's goodbye
         super().on_response_complete()
         if not self.pipeline and not self.transport.is_closing():
             self._door.waits(self, Waiting.BODY if self._begun else Waiting.NEXT)
+
+    def _holds(self, size: int) -> None:
+        if self._reading is not None:
+            self._reading.holds(size)
+
+    async def _counting(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application; what it has taken is held here no more."""
+
+        async def receiving() -> Message:
+            message = await receive()
+            self._holds(0)
+            return message
+
+        await self._application(scope, receiving, send)
 
     # What is refused
 
@@ -213,6 +244,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+            self.cycle.body.clear()
+            self._holds(0)
         self._door.waits(self, Waiting.HEAD)
         if self.transport.can_write_eof():
             self.transport.write_eof()

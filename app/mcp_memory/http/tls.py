@@ -158,6 +158,7 @@ class TlsDoor(asyncio.Protocol):
         if secured is None or secured.is_closing():
             return
         secured.set_protocol(self._http)
+        self._http.socket_transport = transport
         self._http.connection_made(secured)
         for data in self._early:
             self._http.data_received(data)
