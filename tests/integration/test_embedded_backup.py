@@ -16,8 +16,8 @@ import pytest
 from memory_server import environment, free_port, memory_server
 
 from mcp_memory.domain.errors import ModelChangedError, StorageError, StorageFormatError
-from mcp_memory.domain.memory import EmbeddedMemory
-from mcp_memory.domain.query import SearchMode, SearchQuery
+from mcp_memory.domain.memory import SUPERSEDED_BY, EmbeddedMemory, MemoryChanges
+from mcp_memory.domain.query import MemoryFilter, SearchMode, SearchQuery
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
 from mcp_memory.storage.qdrant_embedded.backup import back_up, check, restore
 from mcp_memory.storage.qdrant_embedded.options import EmbeddedOptions
@@ -44,10 +44,12 @@ async def everything(storage: QdrantEmbeddedStorage) -> dict[str, EmbeddedMemory
 
 @pytest.fixture
 async def path(tmp_path: Path, anyio_backend: str) -> Path:
-    """A store of 300 memories at rest."""
+    """A store of 300 memories at rest, one of them deleted and one superseded."""
     async with store(tmp_path / "store") as storage:
         await storage.upsert(collection(300))
         await storage.delete([collection(300)[7].memory.content_hash])
+        old, new = (collection(300)[number].memory.content_hash for number in (8, 9))
+        await storage.update(old, MemoryChanges(metadata={SUPERSEDED_BY: new}))
     return tmp_path / "store"
 
 
@@ -68,6 +70,7 @@ async def test_what_was_backed_up_destroyed_and_restored_is_the_same_bit_by_bit(
         assert {id_: item.memory for id_, item in after.items()} == {id_: item.memory for id_, item in before.items()}
         assert all((after[id_].vector == item.vector).all() for id_, item in before.items())
         assert [hit.memory.id for hit in await storage.search(query)] == [hit.memory.id for hit in found]
+        assert await storage.count(MemoryFilter(current_only=True)) == 298
         await storage.upsert([memory("stored after the restore")])
         assert len(await everything(storage)) == 300
 

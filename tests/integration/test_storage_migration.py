@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mcp_memory.domain.errors import EmbeddingError
-from mcp_memory.domain.memory import EmbeddedMemory, MemoryChanges
+from mcp_memory.domain.memory import SUPERSEDED_BY, EmbeddedMemory, MemoryChanges
+from mcp_memory.domain.query import MemoryFilter
 from mcp_memory.migration import run as run_module
 from mcp_memory.migration.checkpoint import Checkpoint
 from mcp_memory.migration.errors import MigrationRefusedError, MigrationStoppedError
@@ -70,6 +71,8 @@ def same(one: dict[str, EmbeddedMemory], other: dict[str, EmbeddedMemory]) -> No
 async def test_every_memory_arrives_with_its_vector_and_revision(tmp_path: Path, source: str, target: str) -> None:
     async with opened(lambda path: build(source, path), tmp_path / "from") as one:
         await one.upsert(collection(90))
+        old, new = sorted(await everything(one))[:2]
+        await one.update(old, MemoryChanges(metadata={SUPERSEDED_BY: new}))
         before = await everything(one)
         async with opened(lambda path: build(target, path), tmp_path / "to") as other:
             report = await move(one, build(target, tmp_path / "to"), tmp_path / "c.json")
@@ -77,6 +80,10 @@ async def test_every_memory_arrives_with_its_vector_and_revision(tmp_path: Path,
             assert (report.migrated, report.verified, report.validation_errors) == (90, 90, 0)
             assert report.succeeded
             same(before, await everything(other))
+            assert await other.count(MemoryFilter(current_only=True)) == 89
+            assert [
+                memory.content_hash for memory in (await other.page(MemoryFilter(superseded_by=new), limit=5)).memories
+            ] == [old]
         assert (await everything(one)).keys() == before.keys()
 
 

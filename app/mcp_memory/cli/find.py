@@ -9,7 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
-from mcp_memory.cli.options import After, AllTags, AsJson, Before, Store, Tags, Type, When, Whole, conditions, query_of
+from mcp_memory.cli.options import (
+    After,
+    AllTags,
+    AsJson,
+    Before,
+    Store,
+    Superseded,
+    Tags,
+    Type,
+    When,
+    Whole,
+    conditions,
+    query_of,
+)
 from mcp_memory.cli.output import count, print_json, print_memories
 from mcp_memory.cli.service import Service, service
 from mcp_memory.config import Settings, load_settings
@@ -32,6 +45,7 @@ def search(
     when: When = None,
     store: Store = "default",
     threshold: Annotated[float | None, typer.Option(min=0, max=1, help="Least similarity (0.5 is unrelated).")] = None,
+    superseded: Superseded = False,
     full: Whole = False,
     as_json: AsJson = False,
 ) -> None:
@@ -39,7 +53,11 @@ def search(
     where = conditions(
         tags=tag, all_tags=all_tags, memory_type=memory_type, after=after, before=before, when=when, store=store
     )
-    wish = {"query": " ".join(query) if query else None, "n_results": limit, "mode": mode} | dict(where)
+    wish = (
+        {"query": " ".join(query) if query else None, "n_results": limit, "mode": mode}
+        | dict(where)
+        | _also(superseded)
+    )
     answer = asyncio.run(_post("/api/search", wish | {"similarity_threshold": threshold}))
     if as_json:
         print_json(answer)
@@ -60,6 +78,7 @@ def list_memories(
     before: Before = None,
     when: When = None,
     store: Store = "default",
+    superseded: Superseded = False,
     full: Whole = False,
     as_json: AsJson = False,
 ) -> None:
@@ -67,7 +86,9 @@ def list_memories(
     where = conditions(
         tags=tag, all_tags=all_tags, memory_type=memory_type, after=after, before=before, when=when, store=store
     )
-    answer = asyncio.run(_get("/api/memories", query_of(where) | {"page_size": limit, "cursor": cursor}))
+    answer = asyncio.run(
+        _get("/api/memories", query_of(where) | {"page_size": limit, "cursor": cursor} | _also(superseded))
+    )
     if as_json:
         print_json(answer)
         return
@@ -79,6 +100,10 @@ def list_memories(
         )
     elif not total:
         print("No memories.", file=sys.stderr)
+
+
+def _also(superseded: bool) -> dict[str, object]:
+    return {"include_superseded": True} if superseded else {}
 
 
 def _score(hit: Mapping[str, Any]) -> str:

@@ -17,6 +17,9 @@ After = Annotated[str | None, typer.Option(help='From this time on: a date, UTC 
 Before = Annotated[str | None, typer.Option(help="Before this time.")]
 When = Annotated[str | None, typer.Option(help='A time in words: "yesterday", "last week", "in March".')]
 Store = Annotated[str, typer.Option(help="Named store; `all` for every one.")]
+Superseded = Annotated[
+    bool, typer.Option("--superseded", help="Also memories that a newer one replaced, which are left out else.")
+]
 Whole = Annotated[bool, typer.Option("--full", help="Print whole texts, not their first lines.")]
 
 

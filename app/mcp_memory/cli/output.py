@@ -81,6 +81,8 @@ def _about(memory: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [age(float(memory["created_at"]))]
     if memory.get("memory_type"):
         facts.append(printable(str(memory["memory_type"])))
+    if superseded_by := memory.get("metadata", {}).get("superseded_by"):
+        facts.append(f"superseded by {printable(str(superseded_by))[:12]}")
     if memory.get("store", "default") != "default":
         facts.append(f"store {printable(str(memory['store']))}")
     return [(f"{tags}  " if tags else "", "cyan"), (", ".join(facts), "dim")]

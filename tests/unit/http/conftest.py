@@ -11,6 +11,7 @@ import pytest
 from small_application import Connect, application, running
 
 from mcp_memory.config import load_settings
+from mcp_memory.http.routers import transfer
 from mcp_memory.storage.base import BaseStorage
 from reference_storage import ReferenceStorage
 
@@ -29,6 +30,8 @@ async def connect(storage: BaseStorage, anyio_backend: str) -> AsyncIterator[Con
             *, peer: str = "127.0.0.1", unix: bool = False, headers: dict[str, str] | None = None, **settings: Any
         ) -> httpx.AsyncClient:
             app = application(load_settings(**settings), storage)
+            if unix:
+                app.include_router(transfer.router)  # as where an owner serves its socket
             await stack.enter_async_context(running(app))
 
             async def from_peer(scope: Any, receive: Any, send: Any) -> None:

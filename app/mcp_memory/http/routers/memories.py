@@ -100,6 +100,7 @@ async def list_memories(
     before: str | None = None,
     time_expr: str | None = None,
     store: str = DEFAULT_STORE,
+    include_superseded: Annotated[bool, Query(description="Also memories that a newer one replaced")] = False,
 ) -> Json:
     """Newest first."""
     conditions = Conditions(
@@ -110,6 +111,7 @@ async def list_memories(
         before=before,
         time_expr=time_expr,
         store=store,
+        include_superseded=include_superseded,
     )
     size = page_size or limit or 10
     listing = await memories.page(conditions, limit=size, cursor=cursor, page=page)

@@ -51,6 +51,7 @@ async def search_by_tag(memories: MemoriesDep, request: TagSearchIn) -> Response
         time_expr=request.time_filter,
         open_ended=True,
         store=request.store,
+        include_superseded=request.include_superseded,
     )
     try:
         if request.limit is None:
@@ -70,7 +71,9 @@ async def search_by_time(memories: MemoriesDep, request: TimeSearchIn) -> Json:
         if expression is None:
             expression, rest = request.query, None
         asked = request.semantic_query if request.semantic_query and request.semantic_query.strip() else rest
-        conditions = Conditions(time_expr=expression, store=request.store)
+        conditions = Conditions(
+            time_expr=expression, store=request.store, include_superseded=request.include_superseded
+        )
         answer = await memories.search(SearchRequest(query=asked, conditions=conditions, limit=request.n_results))
     except InvalidInputError as error:
         raise RequestError(400, error.code, error.message, field=error.field) from error

@@ -40,8 +40,11 @@ async def export(
     time_expr: str | None = None,
     store: str = "all",
 ) -> Response:
-    """A page of memories as JSON lines, in order of point id. An empty page is the end; else go on behind the last id."""
-    conditions = Conditions(tag, tag_match, memory_type, after, before, time_expr, store)
+    """A page of memories as JSON lines, in order of point id, superseded ones with them: nothing that is stored is left out.
+
+    An empty page is the end; else go on behind the last id.
+    """
+    conditions = Conditions(tag, tag_match, memory_type, after, before, time_expr, store, include_superseded=True)
     lines: list[bytes] = []
     size, last = 0, ""
     async for memory in memories.export(conditions, after_id=None if after_id is None else str(after_id)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import BaseModel, Field
@@ -10,6 +11,7 @@ from mcp_memory.domain.memory import DEFAULT_STORE
 from mcp_memory.http.schemas.common import MemoryOut, StoreName, Tags
 from mcp_memory.http.schemas.conditions import ConditionsIn
 from mcp_memory.http.schemas.strict import RequestBody
+from mcp_memory.memories.requests import Conditions
 
 Limit = Annotated[int, Field(ge=1, le=100)]
 Threshold = Annotated[float, Field(ge=0, le=1, description="Least similarity_score of a result")]
@@ -22,10 +24,14 @@ class SearchIn(ConditionsIn):
     n_results: Limit | None = Field(None, description="10 unless given")
     mode: str = Field("hybrid", description="hybrid (meaning and words), semantic, keyword (BM25) or exact (substring)")
     similarity_threshold: Threshold | None = None
+    include_superseded: bool = Field(False, description="Also memories that a newer one replaced")
     quality_boost: bool | None = Field(None, description="Accepted from older clients; changes nothing")
     quality_weight: float | None = Field(None, description="Accepted from older clients; changes nothing")
     limit: Limit | None = Field(None, description="As n_results, from the original service's dashboard")
     threshold: Threshold | None = Field(None, description="As similarity_threshold, from the same")
+
+    def conditions(self) -> Conditions:
+        return replace(super().conditions(), include_superseded=self.include_superseded)
 
 
 class TagSearchIn(RequestBody):
@@ -35,6 +41,7 @@ class TagSearchIn(RequestBody):
     limit: Limit | None = Field(None, description="At most so many, the newest; all unless given")
     query: str | None = Field(None, description="Accepted from older clients; changes nothing")
     store: StoreName = DEFAULT_STORE
+    include_superseded: bool = Field(False, description="Also memories that a newer one replaced")
 
 
 class TimeSearchIn(RequestBody):
@@ -45,6 +52,7 @@ class TimeSearchIn(RequestBody):
     n_results: Limit = 10
     semantic_query: str | None = Field(None, description="Rank the memories of that time by this text")
     store: StoreName = DEFAULT_STORE
+    include_superseded: bool = Field(False, description="Also memories that a newer one replaced")
 
 
 class HitOut(BaseModel):
