@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeAlias
 
+from mcp_memory.cli.bridge_questions import Questions, Unconfirmed, declined_result, unconfirmed_call, with_count
 from mcp_memory.cli.pipes import StandardStreams
 from mcp_memory.domain.errors import MemoryServiceError
+from mcp_memory.mcp.confirming import can_ask
 from mcp_memory.mcp.handshake import http_headers
 from mcp_memory.mcp.message import INTERNAL_ERROR, INVALID_REQUEST, PARSE_ERROR, why_invalid
 from mcp_memory.mcp.resource_list import RESOURCES, TEMPLATES
@@ -103,6 +105,7 @@ class Bridge:
         self._write = write
         self._client: asyncio.Task[OwnerClient] | None = None
         self._own = Unchanging(self._constants)
+        self._questions: Questions | None = None
         self._warming: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._by_id: dict[str, asyncio.Task[Any]] = {}
@@ -120,6 +123,8 @@ class Bridge:
         if isinstance(message, dict) and "id" not in message:
             self._notified(message)
             return
+        if self._questions is not None and self._questions.answered(message):
+            return
         await self._slots.acquire()
         task = asyncio.create_task(self._answer(message, line))
         self._tasks.add(task)
@@ -128,7 +133,9 @@ class Bridge:
         task.add_done_callback(self._done)
 
     async def finish(self) -> None:
-        """Wait until every request has been answered."""
+        """Wait until every request has been answered; whoever was asked something says nothing more."""
+        if self._questions is not None:
+            self._questions.end()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -203,22 +210,43 @@ class Bridge:
             return [_dump(_error(None, INVALID_REQUEST, str(why)))]
         method, id_ = message.get("method"), message["id"]
         if not isinstance(method, str):
-            return []  # a response; this server asks its clients nothing
+            return []  # a response to nothing that was asked
         try:
             own = await self._own.answer(method, message.get("params"))
             if own is not None:
+                self._note_forms(method, message.get("params"))
                 return [_dump({"jsonrpc": "2.0", "id": id_, **own})]
-            client = await self._connected()
-            response = await client.request(
-                "POST",
-                "/mcp",
-                headers=http_headers(message, self._own.version),
-                body=line.strip(),
-                deadline_seconds=REQUEST_SECONDS,
-            )
+            answers = await self._carried(message, line.strip())
+            if self._questions is not None and (unconfirmed := unconfirmed_call(message, answers)) is not None:
+                return await self._confirmed(message, unconfirmed)
         except MemoryServiceError as error:
             return [_dump(_error(id_, INTERNAL_ERROR, error.message, {"code": error.code}))]
-        return _messages(response, id_)
+        return answers
+
+    async def _carried(self, message: JsonObject, body: bytes) -> list[bytes]:
+        """What the owner answers to a request."""
+        client = await self._connected()
+        response = await client.request(
+            "POST",
+            "/mcp",
+            headers=http_headers(message, self._own.version),
+            body=body,
+            deadline_seconds=REQUEST_SECONDS,
+        )
+        return _messages(response, message["id"])
+
+    async def _confirmed(self, message: JsonObject, unconfirmed: Unconfirmed) -> list[bytes]:
+        """Ask the person, and send the call once more with the count that was agreed to."""
+        assert self._questions is not None  # noqa: S101  (the caller looked)
+        if not await self._questions.ask(unconfirmed):
+            return [_dump({"jsonrpc": "2.0", "id": message["id"], "result": declined_result(unconfirmed.count)})]
+        call = with_count(message, unconfirmed.count)
+        return await self._carried(call, _dump(call))
+
+    def _note_forms(self, method: str, params: object) -> None:
+        """Whether this client can be asked something, which it says when it begins."""
+        if method == "initialize" and isinstance(params, dict) and can_ask(params.get("capabilities")):
+            self._questions = Questions(self._send)
 
     async def _constants(self) -> JsonObject:
         """What the owner would answer and no memory changes: who asks for the tools doesn't wait for a model to load."""

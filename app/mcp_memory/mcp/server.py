@@ -18,13 +18,15 @@ from mcp.shared.exceptions import MCPError
 from mcp_memory.access import may_write
 from mcp_memory.domain.agents import from_header
 from mcp_memory.domain.errors import MemoryServiceError, ReadOnlyAccessError
-from mcp_memory.mcp.handshake import INSTRUCTIONS, SERVER_NAME
-from mcp_memory.mcp.render import document
+from mcp_memory.mcp import confirming
+from mcp_memory.mcp.handshake import HANDSHAKE_VERSIONS, INSTRUCTIONS, SERVER_NAME
+from mcp_memory.mcp.render import document, first_words
 from mcp_memory.mcp.resource_list import JSON, RESOURCES, TEMPLATES
 from mcp_memory.mcp.resources import read_resource
 from mcp_memory.mcp.tool import Tool
 from mcp_memory.mcp.tools.absent import ABSENT
 from mcp_memory.mcp.tools.registry import LEGACY_TOOLS, answered_tools, listed_tools
+from mcp_memory.memories.requests import UnconfirmedError
 from mcp_memory.memories.service import Memories
 
 log = logging.getLogger(__name__)
@@ -49,15 +51,24 @@ def build_server(
     async def list_tools(_context: Context, _page: Page) -> types.ListToolsResult:
         return types.ListToolsResult(tools=descriptions)
 
-    async def call_tool(context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(
+        context: Context, params: types.CallToolRequestParams
+    ) -> types.CallToolResult | types.InputRequiredResult:
         tool = tools.get(params.name)
         if tool is None:
             raise _unknown_tool(params.name, listed)
         if not tool.read_only and not may_write(context.request):
             return _failed(ReadOnlyAccessError(tool.name))
         arguments = _signed(tool, params.arguments or {}, context.request)
+        if (count := _asked_about(params)) is not None:
+            if not _agreed(params):
+                declined = confirming.declined_object(count)
+                return types.CallToolResult(content=[_text(declined["message"])], structured_content=declined)
+            arguments = {**arguments, "expect": count}
         try:
             answer = await _guarded(tool.name, lambda: tool.call(get_memories(), arguments))
+        except UnconfirmedError as error:
+            return _question(error) if _can_ask(context) else _failed(error)
         except MemoryServiceError as error:
             return _failed(error)
         notices = [_text(notice) for notice in get_memories().take_notices()]
@@ -102,6 +113,33 @@ def _signed(tool: Tool, arguments: dict[str, Any], request: object) -> dict[str,
     return arguments | {name: value for name, value in said.items() if value and not arguments.get(name)}
 
 
+def _can_ask(context: Context) -> bool:
+    """Whether the client is one of 2026-07-28 or later that shows forms: it is asked by an answer."""
+    if context.protocol_version in HANDSHAKE_VERSIONS or context.session.client_capabilities is None:
+        return False
+    return confirming.can_ask(context.session.client_capabilities.model_dump(by_alias=True, exclude_none=True))
+
+
+def _question(error: UnconfirmedError) -> types.InputRequiredResult:
+    """The count comes back with the person's answer: what was added meanwhile is not deleted unseen."""
+    message = confirming.question(error.count, [_sendable(first_words(memory)) for memory in error.first])
+    form = types.ElicitRequestFormParams(message=message, requested_schema=dict(confirming.SCHEMA))
+    return types.InputRequiredResult(
+        input_requests={confirming.KEY: types.ElicitRequest(params=form)}, request_state=str(error.count)
+    )
+
+
+def _asked_about(params: types.CallToolRequestParams) -> int | None:
+    """How many memories the question was about that this call brings the answer to; None where it brings none."""
+    state = params.request_state or ""
+    return int(state) if state.isascii() and state.isdecimal() and len(state) < 12 else None
+
+
+def _agreed(params: types.CallToolRequestParams) -> bool:
+    answer = (params.input_responses or {}).get(confirming.KEY)
+    return isinstance(answer, types.ElicitResult) and confirming.agreed(answer.action, answer.content)
+
+
 async def _guarded(what: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
     """Let our own errors through; anything else is a defect: logged here, and kept from the client, to whom the SDK would
     pass its text."""
@@ -116,11 +154,13 @@ async def _guarded(what: str, work: Callable[[], Awaitable[Answer]]) -> Answer:
 
 def _failed(error: MemoryServiceError) -> types.CallToolResult:
     """The message for the model, its code beside it. No structured content: strict clients would hold it to the schema."""
-    details = {"code": error.code}
+    details: dict[str, Any] = {"code": error.code}
     for name, key in (("field", "field"), ("retry_after", "retryAfter")):
         value = getattr(error, name, None)
         if value is not None:
             details[key] = value
+    if isinstance(error, UnconfirmedError):
+        details["unconfirmed"] = {"count": error.count, "first": [first_words(memory) for memory in error.first]}
     return types.CallToolResult(content=[_text(f"Error ({error.code}): {error.message}")], is_error=True, _meta=details)
 
 

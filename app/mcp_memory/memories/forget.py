@@ -17,11 +17,13 @@ from mcp_memory.domain.query import EVERYTHING, MemoryFilter
 from mcp_memory.memories.conditions import refuse_blanks, selects, to_filter
 from mcp_memory.memories.context import Context
 from mcp_memory.memories.listing import SLICE, pages
-from mcp_memory.memories.requests import CleanupReport, Conditions, ForgetAnswer
+from mcp_memory.memories.requests import CleanupReport, Conditions, ForgetAnswer, UnconfirmedError
 from mcp_memory.memories.wanted import still_wanted
 
 MAX_NAMED = 1_000
 """Hashes that an answer names, and that a caller may give at once."""
+FIRST = 5
+"""Memories that a question before a deletion shows."""
 PREVIEW = 20
 """Memories that an answer shows."""
 FOREIGN_AT_ONCE = 200_000
@@ -74,11 +76,7 @@ async def _check_expected(where: MemoryFilter, context: Context, *, expect: int 
             field="expect",
         )
     if expect is None and unasked is not None and count > unasked:
-        raise InvalidInputError(
-            f"{count:,} memories meet these conditions: nothing was deleted. Look at them with dry_run=true; "
-            f"to delete them all, call again with expect={count}.",
-            field="expect",
-        )
+        raise UnconfirmedError(count, (await context.storage.page(where, limit=FIRST)).memories)
 
 
 async def _forget_hashes(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.domain.memory import DEFAULT_STORE, JsonValue, Memory, ScoredMemory
 from mcp_memory.domain.query import Cursor
 
@@ -154,6 +155,19 @@ class ForgetAnswer:
     dry_run: bool
     preview: list[Memory] = field(default_factory=list)
     predecessors: list[str] = field(default_factory=list)
+
+
+class UnconfirmedError(InvalidInputError):
+    """More memories meet the conditions of a deletion than the caller may have thought; `first` are some of them."""
+
+    def __init__(self, count: int, first: Sequence[Memory]) -> None:
+        super().__init__(
+            f"{count:,} memories meet these conditions: nothing was deleted. Look at them with dry_run=true; "
+            f"to delete them all, call again with expect={count}.",
+            field="expect",
+        )
+        self.count = count
+        self.first = first
 
 
 @dataclass(frozen=True, slots=True)
