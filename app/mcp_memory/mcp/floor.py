@@ -1,8 +1,5 @@
-"""When nothing that was found fits: below which similarity the best hit of a search is a stranger.
-
-Measured by `python -m benchmarks.floor` with 40 facts and a question about each, once with the fact stored and once without it
-(docs/benchmarks.md, "Nothing fits"). A model that wasn't measured has no floor: its answers are shown as found.
-"""
+"""When nothing that was found fits: the best hit of a search is below the model's floor (memories/scale.py), and shares too few
+words with the query in hybrid mode. A model without a floor has its answers shown as found."""
 
 from __future__ import annotations
 
@@ -13,10 +10,6 @@ from mcp_memory.memories.requests import SearchAnswer
 
 NEAREST: Final = 3
 """Hits that are shown where none fits."""
-FLOORS: Final = {"all-MiniLM-L6-v2": 0.66}
-"""By model: the similarity_score, `(1 + cosine) / 2`, that the best hit reaches where there is an answer.
-
-At 0.66, 97.5 % of the answers are kept, and 87.5 % of the questions without one are told, in both modes."""
 _WORD = re.compile(r"\w{3,}")
 _SHARED = 0.67
 """Part of the query's words that one hit has: then its words fit, whatever the meaning is measured at (names, error codes)."""
@@ -27,9 +20,8 @@ _STOP = re.compile(
 )
 
 
-def fits(answer: SearchAnswer, model: str) -> bool:
+def fits(answer: SearchAnswer, floor: float | None) -> bool:
     """Whether the best of what was found is near enough to be an answer. Always where no meaning was compared."""
-    floor = FLOORS.get(model.rsplit("/", 1)[-1])
     if floor is None or answer.mode not in ("hybrid", "semantic") or not answer.hits:
         return True
     if max(hit.similarity_score or 0.0 for hit in answer.hits) >= floor:

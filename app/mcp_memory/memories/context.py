@@ -13,6 +13,7 @@ from mcp_memory.domain.errors import DimensionMismatchError, EmbeddingError, Inv
 from mcp_memory.domain.hashes import nothing_named, spellings
 from mcp_memory.domain.memory import Memory
 from mcp_memory.embedding.base import Embedder, Reader
+from mcp_memory.memories.scale import Scale
 from mcp_memory.storage.base import BaseStorage
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Context:
     embedder: Embedder
     options: MemoriesOptions
     clock: Callable[[], float]
+    scale: Scale
 
     async def embed_documents(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """float32[n, d], checked: no search could rank a vector that isn't finite. Raises EmbeddingError."""

@@ -33,6 +33,7 @@ from mcp_memory.memories.requests import (
     StoreResult,
     UpdateAnswer,
 )
+from mcp_memory.memories.scale import Marks, Scale
 from mcp_memory.storage.base import BaseStorage, OptimizeReport, StorageHealth, StorageStats
 
 
@@ -52,7 +53,7 @@ class Memories:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._context = Context(storage, embedder, options or MemoriesOptions(), clock)
+        self._context = Context(storage, embedder, options or MemoriesOptions(), clock, Scale(embedder))
         self.notices: list[str] = []
         """What whoever asks first should be told besides the answer, such as that another store lies beside this empty one."""
 
@@ -62,9 +63,9 @@ class Memories:
         return notices
 
     @property
-    def model_name(self) -> str:
-        """The embedding model's."""
-        return self._context.embedder.identity.name
+    def marks(self) -> Marks:
+        """What the model's similarities mean, as far as it is known now."""
+        return self._context.scale.marks()
 
     # Store
 

@@ -25,9 +25,6 @@ CONVERSATION = "conversation_id"
 """Key of the metadata. Turns of one conversation resemble each other and are all wanted: they are compared with nothing."""
 STORE_ANYHOW = "give it a conversation_id (REST, MCP), or --conversation NAME (memory store)"
 MAX_BATCH = 1_000
-SIMILAR_COSINE = 0.7
-"""From here on two texts say something about the same thing: of 40 different facts no two were nearer than 0.42, "PostgreSQL 14"
-and "PostgreSQL 16" in one sentence are at 0.9 and more (`python -m benchmarks.floor`)."""
 NAMED_SIMILAR = 3
 
 
@@ -113,7 +110,7 @@ async def near_memories(item: EmbeddedMemory, context: Context) -> tuple[ScoredM
             vector=item.vector,
             where=MemoryFilter(store=item.memory.store, current_only=True),
             limit=NAMED_SIMILAR,
-            min_similarity=similarity_score(SIMILAR_COSINE),
+            min_similarity=similarity_score(context.scale.marks().similar),
             exclude=item.memory.content_hash,
         )
     )

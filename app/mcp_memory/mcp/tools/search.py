@@ -41,7 +41,7 @@ async def search(memories: Memories, arguments: Arguments) -> ToolAnswer:
     answer = await memories.search(request)
     max_chars = arguments.integer("max_response_chars", MAX_CHARS)
     hits = answer.hits
-    fits = threshold is not None or floor.fits(answer, memories.model_name)
+    fits = threshold is not None or floor.fits(answer, memories.marks.floor)
     if not fits:
         hits = hits[: floor.NEAREST]
     if hits:
