@@ -98,8 +98,8 @@ format: setup ## Format the sources
 	$(BIN)/ruff check --fix $(SOURCES)
 
 .PHONY: bench-context
-bench-context: setup ## Count what the tools cost an assistant in tokens
-	uv=$$($(PYTHON) scripts/development/get_uv.py .uv) && "$$uv" run --frozen --quiet --with bpe-openai==0.1.4 python -m benchmarks.context
+bench-context: setup .uv/original/.synced ## Count what the tools cost an assistant in tokens, beside other memory servers
+	uv=$$($(PYTHON) scripts/development/get_uv.py .uv) && UV="$$uv" "$$uv" run --frozen --quiet --with bpe-openai==0.1.4 python -m benchmarks.context
 
 .PHONY: bench
 bench: setup ## Measure and print the figures of docs/benchmarks.md

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.floor import PAIRS
+from benchmarks.peers import peers, tools_of
 from mcp_memory.embedding.select import EmbeddingOptions, build_embedder
 from mcp_memory.mcp.tools.listing import MEMORY_LIST
 from mcp_memory.mcp.tools.registry import descriptions
 from mcp_memory.mcp.tools.search import MEMORY_SEARCH
+from mcp_memory.memories.known_answers import PAIRS
 from mcp_memory.memories.requests import NewMemory
 from mcp_memory.memories.service import Memories
 from mcp_memory.storage.qdrant_embedded.backend import QdrantEmbeddedStorage
@@ -34,18 +37,18 @@ async def answers(storage: QdrantEmbeddedStorage) -> dict[str, Any]:
     await storage.close()
     await embedder.close()
     return {
-        "tools (name, description, input schema)": _compact(
-            [
-                {key: tool[key] for key in ("name", "description", "inputSchema")}
-                for tool in descriptions(legacy_names=True, everything=False)
-            ]
-        ),
+        "tools (name, description, input schema)": counted(descriptions(legacy_names=True, everything=False)),
         "tools/list, whole": _compact(descriptions(legacy_names=True, everything=False)),
         "search of five, text": search.text,
         "search of five, structured": _compact(search.structured),
         "list of twenty, text": listing.text,
         "list of twenty, structured": _compact(listing.structured),
     }
+
+
+def counted(tools: Iterable[Mapping[str, Any]]) -> str:
+    """The text of a list of tools that every server's is counted by."""
+    return _compact([{key: tool.get(key, "") for key in ("name", "description", "inputSchema")} for tool in tools])
 
 
 def _compact(value: object) -> str:
@@ -66,7 +69,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         storage = QdrantEmbeddedStorage(EmbeddedOptions(Path(folder) / "store", identity))
         for what, text in asyncio.run(answers(storage)).items():
-            print(f"{what:<42}{len(encoding.encode(text)):>6} tokens")
+            print(f"{what:<46}{len(encoding.encode(text)):>6} tokens")
+    print("the same count of other servers' lists of tools:")
+    for peer in peers(os.environ.get("UV", "uv")):
+        tools = asyncio.run(tools_of(peer))
+        if isinstance(tools, str):
+            print(f"{peer.name:<46}{tools}")
+        else:
+            print(f"{peer.name:<46}{len(encoding.encode(counted(tools))):>6} tokens, {len(tools)} tools")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ from urllib.error import HTTPError
 
 import httpx
 import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
 from served import served
 from small_application import application
 from starlette.responses import PlainTextResponse
@@ -158,3 +160,19 @@ async def test_what_is_dropped_is_bounded_in_bytes_and_in_time() -> None:
     assert (b"connection", b"close") in [
         (name.lower(), value) for message in sent[:1] for name, value in message["headers"]
     ]
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_the_mcp_sdk_s_client_gets_an_error_for_a_call_that_is_too_large_and_keeps_its_session(
+    storage: BaseStorage, tmp_path: Path, mode: str
+) -> None:
+    app = application(load_settings(), storage)
+    async with app.router.lifespan_context(app), served(app, tmp_path) as service:
+        url = f"http://127.0.0.1:{service.port}/mcp"
+        async with Client(url, mode=mode, read_timeout_seconds=20) as client:
+            for size in (2_000_000, 8_000_000):
+                with pytest.raises(MCPError):
+                    await client.call_tool("memory_store", {"content": "x" * size})
+                stored = await client.call_tool("memory_store", {"content": f"after {size}"})
+                assert not stored.is_error
+            assert (await client.call_tool("memory_list", {})).structured_content["total"] == 2
