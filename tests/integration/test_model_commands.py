@@ -107,7 +107,7 @@ def test_the_guides_workflow_beside_a_running_server(tmp_path: Path) -> None:
     assert asked.returncode != 0, "nobody answers"
     assert "nothing that the collection in use lacks" in asked.stdout
     pruned = person.types("-m", "mcp_memory.cli", "migrate", "prune", "memories_backup_tiny", "--yes")
-    assert pruned.stdout.startswith("Deleted: memories_backup_tiny_")
+    assert "\nDeleted: memories_backup_tiny_" in pruned.stdout
     listed = person.types("-m", "mcp_memory.cli", "migrate", "prune")
     assert listed.stdout.startswith("There are no backups")
 

@@ -68,6 +68,7 @@ def test_whichever_setting_it_stands_in_it_is_not_shown(
         "migrate storage --source ADDRESS --target there",
         "migrate storage --source there --target ADDRESS",
         "migrate sqlite --target ADDRESS",
+        "migrate sqlite --source ADDRESS",
         "migrate model --old-model a --new-model b --storage ADDRESS",
         "migrate rollback --backup-collection b --storage ADDRESS",
         "migrate prune --storage ADDRESS",

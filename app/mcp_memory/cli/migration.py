@@ -15,6 +15,7 @@ from mcp_memory.cli.migration_end import Outcome, failure, run_to_the_end, stop_
 from mcp_memory.cli.migration_places import Place
 from mcp_memory.config import Backend
 from mcp_memory.container import build_storage
+from mcp_memory.domain.errors import InvalidInputError
 from mcp_memory.embedding.base import Embedder
 from mcp_memory.embedding.select import build_embedder
 from mcp_memory.embedding_settings import embedding_options
@@ -53,6 +54,11 @@ def run_sqlite(wishes: SqliteWishes, outcome: Outcome) -> int:
         if wishes.target is None
         else Place.named(wishes.target, option="--target")
     )
+    if wishes.source is not None and ":/" in str(wishes.source):  # a path has one slash of an address only
+        raise InvalidInputError(
+            "--source is an address; here it is a file or a folder. From a store of this service on a Qdrant server (its key as "
+            "MCP_QDRANT_API_KEY, never in the address), use memory migrate storage."
+        )
     try:
         source = source_at(wishes.source or place.settings.sqlite_file)
     except SourceError as error:
