@@ -414,3 +414,9 @@ def test_a_folder_of_mcp_server_qdrant_is_read_and_points_without_a_text_are_tol
     assert boiler.vector is not None
     assert len(batch.memories) == 2
     assert [row.reason for row in batch.unreadable] == ["it holds neither `content` nor `document`"]
+
+
+@pytest.mark.parametrize("far", [b"r\xff\xff\xff\x05", b"p100663295\n"])
+def test_a_pickle_of_a_few_bytes_can_not_ask_for_gigabytes(far: bytes) -> None:
+    with pytest.raises(UnsafePickleError, match="100,663,295 places"):
+        read_point(b"\x80\x04N" + far + b".")

@@ -10,6 +10,7 @@ import base64
 import binascii
 import io
 import pickle
+import pickletools
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _HARMLESS: Mapping[tuple[str, str], Any] = {
     ("builtins", "frozenset"): frozenset,
     ("uuid", "UUID"): uuid.UUID,
 }
+_MEMO = frozenset({"PUT", "LONG_BINPUT"})
 
 
 class UnsafePickleError(ValueError):
@@ -82,11 +84,21 @@ def read_key(key: str) -> int | str:
 
 def _load(pickled: bytes) -> object:
     try:
+        _refuse_far_memo(pickled)
         return _Unpickler(io.BytesIO(pickled)).load()
     except UnsafePickleError:
         raise
     except Exception as error:
         raise ValueError(f"it can't be unpickled: {type(error).__name__}") from error
+
+
+def _refuse_far_memo(pickled: bytes) -> None:
+    """Nine bytes can make the unpickler allot gigabytes: its memo is a table as long as the highest index it is told."""
+    for opcode, index, _ in pickletools.genops(pickled):
+        if opcode.name in _MEMO and isinstance(index, int) and index > len(pickled):
+            raise UnsafePickleError(
+                f"it asks for {index:,} places to remember things, and is {len(pickled):,} bytes long"
+            )
 
 
 def _plain_id(id_: int | str | uuid.UUID) -> int | str:
