@@ -117,9 +117,10 @@ def check_folder(folder: Path) -> None:
     nearest = _nearest(folder)
     if os.access(nearest, os.R_OK | os.W_OK | os.X_OK):
         return
-    me = os.getuid()
+    me, owner = os.getuid(), owner_of(nearest)
+    whose = "" if owner is None or owner == me else f", which belongs to user {user_name(owner)},"
     raise ConfigurationError(
-        f"The storage folder {folder} can't be used by user {user_name(me)}: {nearest} is not writable.\n"
+        f"The storage folder {folder} can't be used by user {user_name(me)}: {nearest}{whose} is not writable.\n"
         + (_mounted_read_only(folder, nearest) or _of_wrong_owner_or_mode(folder, nearest, me))
     )
 

@@ -198,7 +198,7 @@ def test_volume_that_root_made_is_refused_and_readable_after_the_documented_comm
 
     refused = engine.run(options=mount)
     assert refused.wait_ended() == 78
-    assert "belongs to user 0" in refused.logs()
+    assert "/data, which belongs to user root, is not writable" in refused.logs()
     assert "A volume that root made" in refused.logs()
 
     one_shot = ["--user", "0", "--cap-drop", "ALL", "--cap-add", "CHOWN", "--cap-add", "DAC_READ_SEARCH", *mount]
