@@ -138,8 +138,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse_size()
             self.send_400_response("")
             return
-        if not self._head_read:
+        if self._awaits_head():
             self._arm_head_timer()
+
+    def _awaits_head(self) -> bool:
+        """Whether a head is due: one has begun, or nothing is in work (which may take longer than a head may)."""
+        in_work = self.cycle is not None and not self.cycle.response_complete
+        return not self._head_read and (self._begun or not in_work)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

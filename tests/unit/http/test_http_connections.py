@@ -99,6 +99,23 @@ async def test_a_trickle_gains_no_time(door: str, tmp_path: Path) -> None:
             writer.close()
 
 
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("asked", [request(), b"POST / HTTP/1.1\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbody"])
+async def test_a_request_may_be_in_work_for_longer_than_a_head_may_take(
+    asked: bytes, door: str, tmp_path: Path
+) -> None:
+    async def slow(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(1)
+        await echo(scope, receive, send)
+
+    async with served(slow, tmp_path, head_seconds=0.3) as service:
+        assert status(await service.ask(asked, door)) == 200
+        reader, writer = await service.connect(door)
+        writer.write(asked.replace(b"Connection: close\r\n", b"") + b"GET / HTTP/1.1\r\n")  # and half of another
+        assert status(await reader.read()) == 200
+        writer.close()
+
+
 async def test_after_an_answer_a_trickle_does_not_keep_the_connection(tmp_path: Path) -> None:
     async with served(echo, tmp_path, head_seconds=0.3) as service:
         reader, writer = await service.connect()
