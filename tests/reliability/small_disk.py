@@ -36,5 +36,6 @@ def fill(disk: Path, *, leave: int, name: str = "ballast") -> Path:
     """A file that leaves so many bytes free. Delete it to make room again."""
     ballast = disk / name
     with ballast.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, free(disk) - leave))
+        if (size := free(disk) - leave) > 0:
+            os.posix_fallocate(file.fileno(), 0, size)
     return ballast

@@ -78,7 +78,7 @@ def test_a_foreign_folder_fails_and_is_left_as_it_was(home: Path) -> None:
 
 
 def test_too_little_space_fails(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MCP_QDRANT_DISK_RESERVE_BYTES", str(2**60))
+    monkeypatch.setenv("MCP_QDRANT_DISK_RESERVE_BYTES", str(10**15))
     settings = load_settings()
     settings.qdrant_path.mkdir(mode=0o700)
     found = {finding.name: finding for finding in checks.folder(settings, identify(settings))}
